@@ -1,0 +1,68 @@
+package fleet
+
+import (
+	"time"
+
+	"gpt-load/internal/secret"
+)
+
+// KeyID identifies a provider key for ever. 0 means none.
+type KeyID int64
+
+// KeyState is where a key stands.
+type KeyState string
+
+// The states. Cooling is not stored as a state of its own: a key is active and has cool-downs.
+const (
+	KeyActive   KeyState = "active"
+	KeyCooling  KeyState = "cooling"  // shown for an active key that rests for every model now
+	KeyInvalid  KeyState = "invalid"  // retired by verdicts; validation may bring it back
+	KeyDisabled KeyState = "disabled" // taken out by an operator; only an operator brings it back
+)
+
+// Key is one provider credential of a standard group, unique by (group, value).
+type Key struct {
+	ID       KeyID
+	GroupID  GroupID
+	Value    secret.Text
+	State    KeyState // active, invalid or disabled
+	Reason   string   // stable word for why it is not active, such as invalid_api_key; empty when active
+	Evidence string   // the provider's own redacted words, at most 300 bytes
+	Failures int      // consecutive counted failures
+	// Cooldowns are the rests that are not over yet, at most one for each model.
+	Cooldowns []Cooldown
+	CreatedAt time.Time
+	UpdatedAt time.Time // of the state
+}
+
+// Cooldown rests a key until a time, for one model or for all.
+type Cooldown struct {
+	Model  string // empty means every model
+	Until  time.Time
+	Reason string
+}
+
+// KeyChange is the new standing of one key after a verdict or an operator's act. It says everything, so
+// applying only the newest of several is enough.
+type KeyChange struct {
+	KeyID    KeyID
+	GroupID  GroupID
+	State    KeyState
+	Reason   string
+	Evidence string
+	Failures int
+	// Cooldowns replaces the stored ones; only those worth keeping over a restart are listed.
+	Cooldowns []Cooldown
+	At        time.Time
+}
+
+// KeyCounts are the keys of a group by what they can do now.
+type KeyCounts struct {
+	Active   int // usable for at least some models
+	Cooling  int // active but resting for every model
+	Invalid  int
+	Disabled int
+}
+
+// Total is the number of keys.
+func (c KeyCounts) Total() int { return c.Active + c.Cooling + c.Invalid + c.Disabled }
