@@ -1,0 +1,91 @@
+package fleet
+
+import (
+	"time"
+
+	"gpt-load/internal/secret"
+)
+
+// Bounds of the pages that stores hand out.
+const (
+	DefaultPage = 50
+	MaxPage     = 1000
+)
+
+// KeyQuery asks for one page of keys in ascending order of id.
+type KeyQuery struct {
+	Group GroupID     // 0 means every group
+	State KeyState    // KeyActive, KeyInvalid or KeyDisabled; empty means any
+	Value secret.Text // only keys with exactly this value; empty means any
+	Limit int         // 1 to MaxPage; 0 takes DefaultPage
+	// Cursor is what the page before answered as next; empty starts. A cursor that no page answered is CodeInvalid.
+	Cursor string
+}
+
+// KeySelection names the keys of one group that an operator acts on: by id, or all of a state.
+type KeySelection struct {
+	Group GroupID // never 0
+	// IDs selects these keys, as far as they are in Group. When empty, State selects.
+	IDs []KeyID
+	// State narrows the selection to keys that stand so now; empty means any.
+	State KeyState
+}
+
+// RecordQuery asks for one page of request records, newest first. Zero fields do not filter.
+type RecordQuery struct {
+	From, To            time.Time // From <= StartedAt < To
+	GroupID             GroupID   // the group that served or the aggregate that was asked
+	Model               string    // the model asked or sent, exact
+	Status              int       // exact
+	StatusFrom          int       // lowest status, inclusive
+	StatusTo            int       // highest status, inclusive
+	Class               Class
+	Stream              *bool
+	Retried             *bool  // more than one attempt, or not
+	KeyID               KeyID  // a key that any attempt used
+	KeyTail             string // last four characters of a key that any attempt used
+	ProxyKeyFingerprint string
+	ClientIP            string
+	Text                string // part of the error text, the path or the request id, without regard to ASCII case
+	Limit               int    // 1 to MaxPage; 0 takes DefaultPage
+	Cursor              string // as in KeyQuery
+}
+
+// StatsBy is what the rows of a statistics answer are told apart by.
+type StatsBy string
+
+// The ways to tell rows apart.
+const (
+	StatsByHour     StatsBy = "hour"
+	StatsByGroup    StatsBy = "group"
+	StatsByModel    StatsBy = "model"
+	StatsByProxyKey StatsBy = "proxy_key"
+)
+
+// StatsQuery asks for sums over the hourly roll-ups.
+type StatsQuery struct {
+	From, To time.Time // whole hours: From <= hour < To
+	GroupID  GroupID   // the group that served or the aggregate that was asked; 0 means all
+	Model    string    // the model sent, exact; empty means all
+	By       []StatsBy // none gives one row
+}
+
+// StatsRow is one row of sums. Only what StatsQuery.By names is set of the first four fields.
+type StatsRow struct {
+	Hour                time.Time
+	GroupID             GroupID
+	Model               string
+	ProxyKeyFingerprint string
+
+	Requests      int64
+	Succeeded     int64 // ClassOK
+	ClientFaults  int64 // ClassClient and ClassCanceled
+	Failed        int64 // every other class
+	Retries       int64 // attempts after the first
+	RequestBytes  int64
+	ResponseBytes int64
+	// DurationSum and FirstByteSum are over Requests and FirstBytes requests.
+	DurationSum  time.Duration
+	FirstBytes   int64
+	FirstByteSum time.Duration
+}
