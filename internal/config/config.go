@@ -1,0 +1,109 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"gpt-load/internal/secret"
+)
+
+// Config is the checked configuration of one process. It cannot print its secrets.
+type Config struct {
+	Host string // address to listen on
+	Port int    // 0 takes any free port
+
+	ReadTimeout             time.Duration // of one request's header and body
+	WriteTimeout            time.Duration // of an answer without progress
+	IdleTimeout             time.Duration // between two requests of a connection
+	GracefulShutdownTimeout time.Duration // for requests in flight when the process is told to end
+	MaxConcurrentRequests   int           // proxied requests served at the same time
+
+	IsSlave  bool           // never leads the fleet
+	Location *time.Location // TZ: of log timestamps
+
+	AuthKey       secret.Text // empty: EnsureAuthKey makes one
+	EncryptionKey secret.Text // empty: secrets are stored in clear
+
+	DataDir     string      // what the process keeps beside the database
+	DatabaseDSN secret.Text // a path or a URL, which may hold a password
+	RedisDSN    secret.Text // empty on a single node
+
+	TrustedProxies        []netip.Prefix // whose forwarding headers name the client
+	BlockPrivateUpstreams bool
+
+	CORS CORS
+	Log  Log
+
+	HTTPProxy  secret.Text // URLs, which may hold a password; EnvProxy applies them
+	HTTPSProxy secret.Text
+	NoProxy    string
+
+	envProxy func(*url.URL) (*url.URL, error)
+	settings []Setting
+}
+
+// CORS says which web origins a browser may let read the admin API and proxied answers.
+type CORS struct {
+	Enabled          bool
+	AllowedOrigins   []string // "*" alone, or origins such as https://console.example.com
+	AllowedMethods   []string
+	AllowedHeaders   []string // "*" alone, or header names
+	AllowCredentials bool     // never together with the origin "*"
+}
+
+// Log says what is logged, how and where besides the standard error.
+type Log struct {
+	Level    string // debug, info, warn or error
+	Format   string // text or json
+	ToFile   bool
+	FilePath string
+}
+
+// Setting is one entry as it applies, for people: `gpt-load config` lists them.
+type Setting struct {
+	Name   string
+	Text   string // secret.Redacted for a secret that is set
+	Source string // default, environment, .env, or the path of a file
+}
+
+// Addr is the address to listen on.
+func (c Config) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// EnvProxy picks the outgoing proxy for a URL by HTTP_PROXY, HTTPS_PROXY and NO_PROXY: nil means a direct connection,
+// as it does for localhost and loopback addresses always.
+func (c Config) EnvProxy(u *url.URL) (*url.URL, error) {
+	if c.envProxy == nil {
+		return nil, nil
+	}
+	return c.envProxy(u)
+}
+
+// Settings lists every entry in the order of the table, secrets redacted.
+func (c Config) Settings() []Setting { return c.settings }
+
+// Secrets lists the values that no log may ever show.
+func (c Config) Secrets() []secret.Text {
+	var set []secret.Text
+	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy} {
+		if !t.IsEmpty() {
+			set = append(set, t)
+		}
+	}
+	return set
+}
+
+// Warnings says what is allowed but unwise, one sentence each, for the log of the start. Call it with the final
+// AuthKey in place.
+func (c Config) Warnings() []string {
+	var warnings []string
+	if why := Weakness(c.AuthKey); why != "" && !c.AuthKey.IsEmpty() {
+		warnings = append(warnings, "AUTH_KEY is weak: "+why+". Whoever guesses it owns every key in this installation; `openssl rand -hex 24` makes a strong one.")
+	}
+	if why := Weakness(c.EncryptionKey); why != "" && !c.EncryptionKey.IsEmpty() {
+		warnings = append(warnings, "ENCRYPTION_KEY is weak: "+why+". Whoever guesses it can read the stored keys from a copy of the database; `openssl rand -hex 32` makes a strong one.")
+	}
+	return warnings
+}

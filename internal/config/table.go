@@ -1,0 +1,170 @@
+package config
+
+import (
+	"time"
+
+	"gpt-load/internal/secret"
+	"gpt-load/internal/settings"
+)
+
+// Kind is the type of an entry.
+type Kind string
+
+// The kinds.
+const (
+	KindInt    Kind = "integer"
+	KindBool   Kind = "boolean"
+	KindString Kind = "string"
+	KindList   Kind = "list" // comma-separated; a sequence in YAML
+)
+
+// Entry is one line of the table: everything that the parser and the documents need to know.
+type Entry struct {
+	Name    string // of the environment variable; the YAML key is the same in lower case
+	Section string
+	Kind    Kind
+	Default string
+	Allowed string // range or form in words
+	Secret  bool   // never shown; may come from the file that NAME_FILE names
+	Doc     string
+
+	// fromDataDir moves the default along with DATA_DIR.
+	fromDataDir bool
+	// anyCase also reads the variable in lower case, which goes first: curl's rule for proxies.
+	anyCase bool
+	apply   func(c *Config, text string) error
+}
+
+// Table lists every entry in the order in which it is shown. DATA_DIR stands before what derives from it.
+func Table() []Entry { return table }
+
+const (
+	defaultDataDir = "./data"
+	maxKeyBytes    = 512 // of AUTH_KEY: what settings allows for a proxy key, which it starts as
+)
+
+// The names and defaults are those of GPT-Load 1.x where it has the entry.
+var table = []Entry{
+	text("HOST", "server", "0.0.0.0", "an address or a host name", "Address to listen on. 127.0.0.1 serves this machine only.",
+		func(c *Config, s string) error { return parseHost(s, &c.Host) }),
+	number("PORT", "server", 3001, 0, 65535, "", "Port to listen on. 0 takes any free one and logs it.",
+		func(c *Config, n int64) { c.Port = int(n) }),
+	seconds("SERVER_READ_TIMEOUT", 60, 86400, "Longest time to receive one request, body included. A proxied body may take longer as long as it keeps coming.",
+		func(c *Config) *time.Duration { return &c.ReadTimeout }),
+	seconds("SERVER_WRITE_TIMEOUT", 600, 86400, "Longest time to send one answer. A proxied answer may take longer as long as it keeps coming.",
+		func(c *Config) *time.Duration { return &c.WriteTimeout }),
+	seconds("SERVER_IDLE_TIMEOUT", 120, 86400, "How long a client's idle connection is kept.",
+		func(c *Config) *time.Duration { return &c.IdleTimeout }),
+	seconds("SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", 10, 3600, "How long requests in flight may go on after SIGTERM or SIGINT.",
+		func(c *Config) *time.Duration { return &c.GracefulShutdownTimeout }),
+	number("MAX_CONCURRENT_REQUESTS", "server", 100, 1, 1_000_000, "", "Proxied requests served at the same time; a few more wait shortly, the rest get 429 or 503 with Retry-After.",
+		func(c *Config, n int64) { c.MaxConcurrentRequests = int(n) }),
+	list("TRUSTED_PROXIES", "server", "", "addresses and CIDR ranges", "Reverse proxies whose X-Forwarded-For names the client. Empty trusts none.",
+		func(c *Config, s []string) (err error) { c.TrustedProxies, err = parsePrefixes(s); return err }),
+	text("TZ", "server", "Asia/Shanghai", "a name of the IANA time zone database, such as Europe/Berlin or UTC", "Time zone of log timestamps.",
+		func(c *Config, s string) (err error) { c.Location, err = parseLocation(s); return err }),
+
+	secretText("AUTH_KEY", "access", "1 to 512 bytes without spaces and commas", "Key of the admin API and the console, and the first proxy key. Empty: the first start makes a strong one and stores it as `auth-key` in DATA_DIR.",
+		func(c *Config, t secret.Text) error { c.AuthKey = t; return checkAuthKey(t) }),
+	secretText("ENCRYPTION_KEY", "access", "up to 4096 bytes", "Passphrase that encrypts provider keys and other secrets in the database. It cannot be set, changed or removed later without migrating the data. Empty stores them in clear.",
+		func(c *Config, t secret.Text) error { c.EncryptionKey = t; return checkEncryptionKey(t) }),
+
+	text("DATA_DIR", "storage", defaultDataDir, "a folder", "What the process keeps beside the database: the generated auth key and request records on their way to the database.",
+		func(c *Config, s string) error { c.DataDir = s; return nil }),
+	fromDataDir(secretText("DATABASE_DSN", "storage", "a path, or a URL with the scheme sqlite", "The database: a path for the embedded SQLite.",
+		func(c *Config, t secret.Text) error { c.DatabaseDSN = t; return nil }), "gpt-load.db"),
+	secretText("REDIS_DSN", "storage", "empty", "Redis of a fleet. This version serves a single node, without Redis.",
+		func(c *Config, t secret.Text) error { c.RedisDSN = t; return nil }),
+	flag("IS_SLAVE", "storage", "This node of a fleet never does background work. This version serves a single node: false.",
+		func(c *Config) *bool { return &c.IsSlave }),
+
+	flag("BLOCK_PRIVATE_UPSTREAMS", "outgoing", "Refuse upstreams at loopback, link-local and private addresses, checked after DNS at every connection.",
+		func(c *Config) *bool { return &c.BlockPrivateUpstreams }),
+	proxyURL("HTTP_PROXY", "Outgoing proxy for http upstreams, unless proxy_url is set. Also read in lower case, as curl does.",
+		func(c *Config) *secret.Text { return &c.HTTPProxy }),
+	proxyURL("HTTPS_PROXY", "Outgoing proxy for https upstreams, unless proxy_url is set. Also read in lower case.",
+		func(c *Config) *secret.Text { return &c.HTTPSProxy }),
+	anyCase(list("NO_PROXY", "outgoing", "", "host names, .domains, addresses and CIDR ranges, each with an optional port, or *", "Upstreams that are reached without HTTP_PROXY and HTTPS_PROXY. Also read in lower case.",
+		func(c *Config, s []string) error { return parseNoProxy(s, &c.NoProxy) })),
+
+	flag("ENABLE_CORS", "cors", "Answer cross-origin requests of browsers.",
+		func(c *Config) *bool { return &c.CORS.Enabled }),
+	list("ALLOWED_ORIGINS", "cors", "", "* or origins such as https://app.example.com", "Origins that may read answers. Needed with ENABLE_CORS.",
+		func(c *Config, s []string) error { c.CORS.AllowedOrigins = s; return checkOrigins(s) }),
+	list("ALLOWED_METHODS", "cors", "GET,POST,PUT,DELETE,OPTIONS", "HTTP methods", "Methods that cross-origin requests may use.",
+		func(c *Config, s []string) error { c.CORS.AllowedMethods = s; return checkTokens(s) }),
+	list("ALLOWED_HEADERS", "cors", "*", "* or header names", "Request headers that cross-origin requests may carry.",
+		func(c *Config, s []string) error { c.CORS.AllowedHeaders = s; return checkTokens(s) }),
+	flag("ALLOW_CREDENTIALS", "cors", "Let cross-origin requests carry cookies. Not with the origin *.",
+		func(c *Config) *bool { return &c.CORS.AllowCredentials }),
+
+	choice("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "Least level that is logged.",
+		func(c *Config) *string { return &c.Log.Level }),
+	choice("LOG_FORMAT", "text", []string{"text", "json"}, "text for people, json for collectors.",
+		func(c *Config) *string { return &c.Log.Format }),
+	flag("LOG_ENABLE_FILE", "logs", "Also log to a file, rotated at 100 MB; ten compressed old ones are kept.",
+		func(c *Config) *bool { return &c.Log.ToFile }),
+	fromDataDir(text("LOG_FILE_PATH", "logs", "", "a path", "The log file.",
+		func(c *Config, s string) error { c.Log.FilePath = s; return nil }), "logs/app.log"),
+}
+
+func text(name, section, def, allowed, doc string, apply func(*Config, string) error) Entry {
+	return Entry{Name: name, Section: section, Kind: KindString, Default: def, Allowed: allowed, Doc: doc, apply: apply}
+}
+
+func secretText(name, section, allowed, doc string, apply func(*Config, secret.Text) error) Entry {
+	e := text(name, section, "", allowed, doc, func(c *Config, s string) error { return apply(c, secret.New(s)) })
+	e.Secret = true
+	return e
+}
+
+func proxyURL(name, doc string, field func(*Config) *secret.Text) Entry {
+	return anyCase(secretText(name, "outgoing", "an http, https or socks5 URL, with credentials if needed", doc, func(c *Config, t secret.Text) (err error) {
+		*field(c), err = parseProxy(t)
+		return err
+	}))
+}
+
+func number(name, section string, def, lowest, highest int64, unit, doc string, set func(*Config, int64)) Entry {
+	return Entry{
+		Name: name, Section: section, Kind: KindInt, Default: formatInt(def), Allowed: rangeText(lowest, highest, unit), Doc: doc,
+		apply: func(c *Config, s string) error {
+			n, err := settings.ParseInt(s, lowest, highest, unit)
+			set(c, n)
+			return err
+		},
+	}
+}
+
+func seconds(name string, def, highest int64, doc string, field func(*Config) *time.Duration) Entry {
+	return number(name, "server", def, 1, highest, "seconds", doc, func(c *Config, n int64) { *field(c) = time.Duration(n) * time.Second })
+}
+
+func flag(name, section, doc string, field func(*Config) *bool) Entry {
+	return Entry{
+		Name: name, Section: section, Kind: KindBool, Default: "false", Allowed: "true or false", Doc: doc,
+		apply: func(c *Config, s string) (err error) { *field(c), err = settings.ParseBool(s); return err },
+	}
+}
+
+func list(name, section, def, allowed, doc string, apply func(*Config, []string) error) Entry {
+	return Entry{
+		Name: name, Section: section, Kind: KindList, Default: def, Allowed: allowed, Doc: doc,
+		apply: func(c *Config, s string) error { return apply(c, splitList(s)) },
+	}
+}
+
+func choice(name, def string, of []string, doc string, field func(*Config) *string) Entry {
+	allowed := orList(of)
+	return text(name, "logs", def, allowed, doc, func(c *Config, s string) error { return parseChoice(s, of, field(c)) })
+}
+
+func fromDataDir(e Entry, path string) Entry {
+	e.Default, e.fromDataDir = defaultDataDir+"/"+path, true
+	return e
+}
+
+func anyCase(e Entry) Entry {
+	e.anyCase = true
+	return e
+}
