@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // TZ must work in an image that has no time zone database
 
 	"golang.org/x/net/http/httpguts"
 
