@@ -1,0 +1,77 @@
+package adminhttp
+
+import (
+	"context"
+	"time"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+)
+
+// Store is the database, as far as this package needs it. Its errors are *fleet.Error where the caller can do
+// something about them; every other error is taken for a store that is away or a defect.
+type Store interface {
+	// Revision is the newest revision of settings, groups and memberships.
+	Revision(ctx context.Context) (int64, error)
+
+	// Settings are the system's values in canonical text, secret ones in clear.
+	Settings(ctx context.Context) (map[string]string, error)
+	SaveSettings(ctx context.Context, set map[string]string, reset []string) (revision int64, err error)
+
+	// Groups are all groups in the order of Sort and Name.
+	Groups(ctx context.Context) ([]fleet.Group, error)
+	Group(ctx context.Context, id fleet.GroupID) (fleet.Group, error)
+	CreateGroup(ctx context.Context, g fleet.Group) (fleet.Group, error)
+	// UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodeConflict.
+	UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64) (fleet.Group, error)
+	DeleteGroup(ctx context.Context, id fleet.GroupID) error
+
+	// AddKeys leaves out values that the group has already and counts them as duplicates.
+	AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error)
+	Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, next string, err error)
+	Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error)
+	// SetKeyState returns the changes of the keys that it changed; a key made active loses failures and cool-downs.
+	SetKeyState(ctx context.Context, which fleet.KeySelection, state fleet.KeyState, reason string) ([]fleet.KeyChange, error)
+	DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error)
+
+	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
+	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
+	Stats(ctx context.Context, q fleet.StatsQuery) ([]fleet.StatsRow, error)
+}
+
+// Pools are the live key pools of this node.
+type Pools interface {
+	Counts(group fleet.GroupID) fleet.KeyCounts
+	// Live is a key as the pool sees it now, cool-downs included; false when the pool does not hold it.
+	Live(group fleet.GroupID, id fleet.KeyID) (fleet.Key, bool)
+	// KeysChanged tells what an operator did to the keys of a group, after it was committed. When it returns, the
+	// next request of this node goes by it.
+	KeysChanged(ctx context.Context, group fleet.GroupID, added []fleet.Key, changes []fleet.KeyChange, removed []fleet.KeyID)
+}
+
+// Tester tests a key by the same path as real traffic and applies the verdict to the pool.
+type Tester interface {
+	TestKey(ctx context.Context, group fleet.GroupID, key fleet.KeyID) (TestResult, error)
+}
+
+// TestResult is what a test of one key found.
+type TestResult struct {
+	OK       bool
+	Status   int // 0 when no answer came
+	Class    fleet.Class
+	Reason   string
+	Evidence string // redacted
+	Duration time.Duration
+}
+
+// Reloader makes this node serve by a committed revision of settings and groups before it returns.
+type Reloader interface {
+	Changed(ctx context.Context, revision int64) error
+}
+
+// Check is one part of the node that must be ready before it takes traffic.
+type Check struct {
+	Name    string
+	Ready   bool
+	Message string // why not; shown to anybody, so without secrets
+}

@@ -1,0 +1,34 @@
+package adminapi
+
+// The levels that a value can come from.
+const (
+	LevelDefault = "default"
+	LevelSystem  = "system"
+	LevelGroup   = "group"
+)
+
+// Setting is one line of the settings table with the value that holds.
+type Setting struct {
+	Name          string `json:"name"`
+	Section       string `json:"section" doc:"Where it is shown: basic, requests, connections, keys or streams."`
+	Kind          string `json:"kind" enum:"integer,boolean,string"`
+	Unit          string `json:"unit,omitempty" doc:"Of an integer: seconds, minutes or days."`
+	Default       any    `json:"default"`
+	Min           *int64 `json:"min,omitempty" doc:"Of an integer, inclusive."`
+	Max           *int64 `json:"max,omitempty" doc:"Of an integer, inclusive."`
+	GroupOverride bool   `json:"group_override" doc:"A group may override it."`
+	Secret        bool   `json:"secret" doc:"Masked unless reveal=true."`
+	Doc           string `json:"doc"`
+	Value         any    `json:"value"`
+	Level         string `json:"level" doc:"Where the value comes from." enum:"default,system,group"`
+	Inherited     any    `json:"inherited,omitempty" doc:"For a group's override: the value that would hold without it."`
+}
+
+// SettingList is the whole table.
+type SettingList struct {
+	Settings []Setting `json:"settings"`
+	Revision int64     `json:"revision"`
+}
+
+// SettingsPatch maps names of settings to new values; null goes back to the default.
+type SettingsPatch map[string]any
