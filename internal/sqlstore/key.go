@@ -1,0 +1,188 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/uptrace/bun"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+)
+
+// loadRows is the number of keys that EachKey reads at a time: enough that the statement's own cost does not count.
+const loadRows = 2000
+
+// orphans excludes the keys of groups that are deleted but not swept yet.
+const orphans = "group_id NOT IN (SELECT id FROM deleted_groups)"
+
+// EachKey calls fn with every key of a group (0: of every group) in ascending order of id, some at a time, values
+// opened and cool-downs that are not over attached. It holds no transaction while fn runs: keys added or changed meanwhile
+// may be seen in either state. fn keeps what it is given. An error of fn ends it and is returned as it is.
+func (s *Store) EachKey(ctx context.Context, group fleet.GroupID, fn func([]fleet.Key) error) error {
+	box, err := s.sealer()
+	if err != nil {
+		return err
+	}
+	at := now()
+	var last int64
+	for {
+		var rows []keyRow
+		err := s.read(ctx, "reading keys", func(ctx context.Context, db bun.IDB) error {
+			q := db.NewSelect().Model(&rows).Where("id > ?", last).Order("id").Limit(loadRows)
+			if group != 0 {
+				q.Where("group_id = ?", int64(group))
+			}
+			return q.Where(orphans).Scan(ctx)
+		})
+		if err != nil {
+			return err
+		}
+		keys := make([]fleet.Key, 0, len(rows))
+		for i := range rows {
+			if key, ok := s.key(box, &rows[i], at); ok {
+				keys = append(keys, key)
+			}
+		}
+		if len(keys) > 0 {
+			if err := fn(keys); err != nil {
+				return err
+			}
+		}
+		if len(rows) < loadRows {
+			return nil
+		}
+		last = rows[len(rows)-1].ID
+	}
+}
+
+// Keys returns one page in ascending order of id, and the cursor of the next one, empty at the end.
+func (s *Store) Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, next string, err error) {
+	box, err := s.sealer()
+	if err != nil {
+		return nil, "", err
+	}
+	var after int64
+	if q.Cursor != "" {
+		if after, err = strconv.ParseInt(q.Cursor, 10, 64); err != nil {
+			return nil, "", badCursor()
+		}
+	}
+	limit := pageSize(q.Limit)
+	var rows []keyRow
+	err = s.read(ctx, "reading keys", func(ctx context.Context, db bun.IDB) error {
+		sel := db.NewSelect().Model(&rows).Where("id > ?", after).Where(orphans).Order("id").Limit(int64(limit) + 1)
+		if q.Group != 0 {
+			sel.Where("group_id = ?", int64(q.Group))
+		}
+		if q.State != "" {
+			sel.Where("state = ?", clean(string(q.State), maxKeyReason))
+		}
+		if !q.Value.IsEmpty() {
+			sel.Where("hash = ?", hashOf(box, q.Value))
+		}
+		return sel.Scan(ctx)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next = strconv.FormatInt(rows[limit-1].ID, 10)
+	}
+	at := now()
+	for i := range rows {
+		if key, ok := s.key(box, &rows[i], at); ok {
+			page = append(page, key)
+		}
+	}
+	return page, next, nil
+}
+
+// Key returns one key, or CodeNotFound.
+func (s *Store) Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error) {
+	box, err := s.sealer()
+	if err != nil {
+		return fleet.Key{}, err
+	}
+	var row keyRow
+	err = s.read(ctx, "reading the key", func(ctx context.Context, db bun.IDB) error {
+		err := db.NewSelect().Model(&row).Where("id = ?", int64(id)).Where(orphans).Scan(ctx)
+		return notFound(err, fmt.Sprintf("there is no key with id %d", id))
+	})
+	if err != nil {
+		return fleet.Key{}, err
+	}
+	key, ok := s.key(box, &row, now())
+	if !ok {
+		return fleet.Key{}, fleet.NewError(fleet.CodeInternal, fmt.Sprintf("the stored key %d cannot be opened; delete it and add it again", id), nil)
+	}
+	return key, nil
+}
+
+// FindKeys returns the id of each value in a group, in the order of values, 0 where the group does not have it.
+func (s *Store) FindKeys(ctx context.Context, group fleet.GroupID, values []secret.Text) ([]fleet.KeyID, error) {
+	box, err := s.sealer()
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]fleet.KeyID, 0, len(values))
+	err = chunks(values, func(part []secret.Text) error {
+		hashes := make([][]byte, len(part))
+		for i, v := range part {
+			hashes[i] = hashOf(box, v)
+		}
+		var rows []keyRow
+		err := s.read(ctx, "looking for keys", func(ctx context.Context, db bun.IDB) error {
+			return db.NewSelect().Model(&rows).Column("id", "hash").Where("hash IN (?)", bun.List(hashes)).Where("group_id = ?", int64(group)).Scan(ctx)
+		})
+		if err != nil {
+			return err
+		}
+		found := make(map[string]int64, len(rows))
+		for _, row := range rows {
+			found[string(row.Hash)] = row.ID
+		}
+		for _, hash := range hashes {
+			ids = append(ids, fleet.KeyID(found[string(hash)]))
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// CountKeys counts the keys of a group (0: of every group) by stored state. Which active ones rest, only the live
+// pool knows.
+func (s *Store) CountKeys(ctx context.Context, group fleet.GroupID) (map[fleet.KeyState]int, error) {
+	var rows []struct {
+		State string `bun:"state"`
+		Count int    `bun:"count"`
+	}
+	err := s.read(ctx, "counting keys", func(ctx context.Context, db bun.IDB) error {
+		q := db.NewSelect().Model((*keyRow)(nil)).Column("state").ColumnExpr("COUNT(*) AS count").Where(orphans).Group("state")
+		if group != 0 {
+			q.Where("group_id = ?", int64(group))
+		}
+		return q.Scan(ctx, &rows)
+	})
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[fleet.KeyState]int, len(rows))
+	for _, row := range rows {
+		counts[fleet.KeyState(row.State)] = row.Count
+	}
+	return counts, nil
+}
+
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return fleet.DefaultPage
+	}
+	return min(limit, fleet.MaxPage)
+}
+
+func badCursor() error {
+	return fleet.InvalidFields([]fleet.FieldError{{Field: "cursor", Message: "is not one that a page answered as next; start without it"}})
+}

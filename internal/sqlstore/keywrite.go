@@ -1,0 +1,242 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/uptrace/bun"
+	"go.uber.org/zap"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+)
+
+// AddKeys adds values to a standard group, active or disabled. Values that the group has already, or that come twice,
+// are left out and counted. A value that no HTTP header can carry is CodeInvalid, by its place in the list, and then
+// nothing is added. The work is done in short transactions: on another error, added lists what stands.
+func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error) {
+	box, err := s.sealer()
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := checkValues(values); err != nil {
+		return nil, 0, err
+	}
+	state, reason := fleet.KeyActive, ""
+	if disabled {
+		state, reason = fleet.KeyDisabled, "added_disabled"
+	}
+	at := now()
+	seen := make(map[string]bool, min(len(values), maxRows))
+	err = chunks(values, func(part []secret.Text) error {
+		rows := make([]keyRow, 0, len(part))
+		byHash := make(map[string]secret.Text, len(part))
+		for _, v := range part {
+			hash := hashOf(box, v)
+			if seen[string(hash)] {
+				continue
+			}
+			seen[string(hash)], byHash[string(hash)] = true, v
+			rows = append(rows, keyRow{
+				GroupID: int64(group), Hash: hash, Value: box.Seal(v, keyPlace(int64(group), hash)), State: string(state), Reason: reason,
+				CreatedAt: micros(at), UpdatedAt: micros(at), OperatorAt: micros(at),
+			})
+		}
+		inserted, err := s.insertKeys(ctx, group, rows)
+		if err != nil {
+			return err
+		}
+		for _, row := range inserted {
+			added = append(added, fleet.Key{
+				ID: fleet.KeyID(row.ID), GroupID: group, Value: byHash[string(row.Hash)], State: state, Reason: reason, CreatedAt: at, UpdatedAt: at,
+			})
+		}
+		duplicates += len(part) - len(inserted)
+		return nil
+	})
+	return added, duplicates, err
+}
+
+func checkValues(values []secret.Text) error {
+	const most = 20 // faults listed; a wrong file has one on every line
+	var faults []fleet.FieldError
+	for i, v := range values {
+		text, why := v.Reveal(), ""
+		switch {
+		case text == "":
+			why = "is empty"
+		case len(text) > maxKeyValue:
+			why = fmt.Sprintf("has %d bytes; the limit is %d", len(text), maxKeyValue)
+		case !utf8.ValidString(text):
+			why = "is not valid UTF-8"
+		case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
+			why = "holds a control character; HTTP headers cannot carry it"
+		}
+		if why != "" && len(faults) < most {
+			faults = append(faults, fleet.FieldError{Field: fmt.Sprintf("keys[%d]", i), Message: why})
+		}
+	}
+	return fleet.InvalidFields(faults)
+}
+
+// insertKeys returns id and hash of the rows that were not there.
+func (s *Store) insertKeys(ctx context.Context, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
+	err = s.write(ctx, "adding keys", func(ctx context.Context, tx bun.Tx) error {
+		inserted = nil
+		stored, _, err := readGroup(ctx, tx, group)
+		if err != nil {
+			return err
+		}
+		if stored.Kind != string(fleet.KindStandard) {
+			return fleet.NewError(fleet.CodeInvalid, "group "+stored.Name+" is an aggregate and has no keys of its own; add them to its members", nil)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		return tx.NewInsert().Model(&rows).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+	})
+	return inserted, err
+}
+
+// SetKeyState does what an operator decides: it puts the selected keys into a state (active, invalid or disabled),
+// clears failures and cool-downs, and returns a change for each of them, also for one that stood so already: the pool
+// may know of rests too short to be stored. Verdicts older than this do not undo it.
+func (s *Store) SetKeyState(ctx context.Context, which fleet.KeySelection, state fleet.KeyState, reason string) ([]fleet.KeyChange, error) {
+	switch state {
+	case fleet.KeyActive:
+		reason = ""
+	case fleet.KeyInvalid, fleet.KeyDisabled:
+		reason = clean(reason, maxKeyReason)
+	default:
+		return nil, fleet.InvalidFields([]fleet.FieldError{{Field: "state", Message: "must be active, invalid or disabled"}})
+	}
+	var changes []fleet.KeyChange
+	err := s.eachSelected(ctx, "changing keys", which, func(ctx context.Context, tx bun.Tx, ids []int64) error {
+		at := now()
+		_, err := tx.NewUpdate().Model((*keyRow)(nil)).
+			Set("state = ?", string(state)).Set("reason = ?", reason).Set("evidence = ''").Set("failures = 0").Set("cooldowns = ''").
+			Set("operator_at = ?", micros(at)).Set("updated_at = ?", micros(at)).
+			Where("id IN (?)", bun.List(ids)).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			changes = append(changes, fleet.KeyChange{KeyID: fleet.KeyID(id), GroupID: which.Group, State: state, Reason: reason, At: at})
+		}
+		return nil
+	})
+	return changes, err
+}
+
+// DeleteKeys deletes the selected keys and returns their ids.
+func (s *Store) DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error) {
+	var deleted []fleet.KeyID
+	err := s.eachSelected(ctx, "deleting keys", which, func(ctx context.Context, tx bun.Tx, ids []int64) error {
+		if _, err := tx.NewDelete().Model((*keyRow)(nil)).Where("id IN (?)", bun.List(ids)).Exec(ctx); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			deleted = append(deleted, fleet.KeyID(id))
+		}
+		return nil
+	})
+	return deleted, err
+}
+
+// eachSelected calls fn with the ids of the selected keys, at most maxRows at a time, each time in a transaction of its
+// own. On an error the earlier ones stand.
+func (s *Store) eachSelected(ctx context.Context, doing string, which fleet.KeySelection, fn func(context.Context, bun.Tx, []int64) error) error {
+	if which.Group == 0 {
+		return fleet.InvalidFields([]fleet.FieldError{{Field: "group", Message: "must be named"}})
+	}
+	step := func(after int64, among []fleet.KeyID) (last int64, err error) {
+		err = s.write(ctx, doing, func(ctx context.Context, tx bun.Tx) error {
+			q := tx.NewSelect().Model((*keyRow)(nil)).Column("id").Where("group_id = ?", int64(which.Group)).Where("id > ?", after).Order("id").Limit(maxRows)
+			if which.State != "" {
+				q.Where("state = ?", clean(string(which.State), maxKeyReason))
+			}
+			if among != nil {
+				q.Where("id IN (?)", bun.List(among))
+			}
+			var ids []int64
+			if err := q.Where(orphans).Scan(ctx, &ids); err != nil || len(ids) == 0 {
+				return err
+			}
+			last = ids[len(ids)-1]
+			return fn(ctx, tx, ids)
+		})
+		return last, err
+	}
+	if len(which.IDs) > 0 {
+		ids := slices.Clone(which.IDs)
+		slices.Sort(ids)
+		return chunks(slices.Compact(ids), func(part []fleet.KeyID) error {
+			_, err := step(0, part)
+			return err
+		})
+	}
+	for after := int64(0); ; {
+		last, err := step(after, nil)
+		if err != nil || last == 0 {
+			return err
+		}
+		after = last
+	}
+}
+
+// ApplyKeyChanges writes what verdicts and validation found. Of several changes of one key the newest counts. A key that
+// an operator disabled, one that an operator touched later than the change, and one that is gone stay as they are.
+func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) error {
+	newest := make(map[fleet.KeyID]int, len(changes))
+	for i, c := range changes {
+		if before, ok := newest[c.KeyID]; !ok || !c.At.Before(changes[before].At) {
+			newest[c.KeyID] = i
+		}
+	}
+	picked := make([]fleet.KeyChange, 0, len(newest))
+	for i, c := range changes {
+		if newest[c.KeyID] == i {
+			picked = append(picked, c)
+		}
+	}
+	// In the order of ids, so that two writers never wait for each other's rows crosswise.
+	slices.SortFunc(picked, func(a, b fleet.KeyChange) int { return int(min(1, max(-1, a.KeyID-b.KeyID))) })
+	return chunks(picked, func(part []fleet.KeyChange) error {
+		return s.write(ctx, "saving key states", func(ctx context.Context, tx bun.Tx) error {
+			for i := range part {
+				if err := s.applyKeyChange(ctx, tx, &part[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func (s *Store) applyKeyChange(ctx context.Context, tx bun.Tx, c *fleet.KeyChange) error {
+	state := c.State
+	switch state {
+	case fleet.KeyActive, fleet.KeyInvalid, fleet.KeyDisabled:
+	case fleet.KeyCooling: // shown, not stored: an active key with rests
+		state = fleet.KeyActive
+	default:
+		// One wrong change must not keep the others of its batch out for ever.
+		s.log.Error("a key change with an unknown state was left out", zap.Int64("key", int64(c.KeyID)), zap.String("state", clean(string(state), maxKeyReason)))
+		return nil
+	}
+	_, err := tx.NewUpdate().Model((*keyRow)(nil)).
+		Set("state = ?", string(state)).
+		Set("reason = ?", clean(c.Reason, maxKeyReason)).
+		Set("evidence = ?", clean(c.Evidence, maxKeyEvidence)).
+		Set("failures = ?", max(0, c.Failures)).
+		Set("cooldowns = ?", cooldownText(c.Cooldowns)).
+		Set("updated_at = ?", micros(c.At)).
+		Where("id = ?", int64(c.KeyID)).Where("group_id = ?", int64(c.GroupID)).
+		Where("state <> ?", string(fleet.KeyDisabled)).
+		Where("operator_at <= ?", micros(c.At)).
+		Exec(ctx)
+	return err
+}

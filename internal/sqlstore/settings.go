@@ -1,0 +1,123 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/uptrace/bun"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+	"gpt-load/internal/settings"
+)
+
+type settingRow struct {
+	bun.BaseModel `bun:"table:settings"`
+	Name          string `bun:"name,pk"`
+	Value         string `bun:"value"`
+	Sealed        bool   `bun:"sealed"`
+	UpdatedAt     int64  `bun:"updated_at"`
+}
+
+func settingPlace(name string) string { return "settings/" + name }
+
+// Revision is the number of the newest configuration. Every write of settings, groups or members raises it in the
+// same transaction.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
+	var revision int64
+	err := s.read(ctx, "reading the revision", func(ctx context.Context, db bun.IDB) error {
+		var err error
+		revision, err = readRevision(ctx, db)
+		return err
+	})
+	return revision, err
+}
+
+func readRevision(ctx context.Context, db bun.IDB) (revision int64, err error) {
+	err = db.NewSelect().Table("revisions").Column("value").Where("name = ?", "configuration").Scan(ctx, &revision)
+	return revision, err
+}
+
+// bump raises the revision. The row is locked until the transaction ends, so revisions follow the order of commits.
+func bump(ctx context.Context, tx bun.Tx) (int64, error) {
+	if _, err := tx.NewUpdate().Table("revisions").Set("value = value + 1").Where("name = ?", "configuration").Exec(ctx); err != nil {
+		return 0, err
+	}
+	return readRevision(ctx, tx)
+}
+
+// Settings returns the system's values in their canonical text, secret ones opened. A setting that is not listed stands
+// at its default.
+func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
+	var rows []settingRow
+	err := s.read(ctx, "reading the settings", func(ctx context.Context, db bun.IDB) error {
+		return db.NewSelect().Model(&rows).Scan(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]string, len(rows))
+	for _, row := range rows {
+		if !row.Sealed {
+			values[row.Name] = row.Value
+			continue
+		}
+		box, err := s.sealer()
+		if err != nil {
+			return nil, err
+		}
+		value, err := box.Open(row.Value, settingPlace(row.Name))
+		if err != nil {
+			return nil, fleet.NewError(fleet.CodeInternal, fmt.Sprintf("the stored setting %s cannot be opened; save it again", row.Name), err)
+		}
+		values[row.Name] = value.Reveal()
+	}
+	return values, nil
+}
+
+// SaveSettings writes canonical texts by name and puts the names in reset back to their defaults, all or nothing, and
+// returns the new revision. A name that is not in the settings table is CodeInvalid.
+func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset []string) (int64, error) {
+	box, err := s.sealer()
+	if err != nil {
+		return 0, err
+	}
+	rows := make([]settingRow, 0, len(set))
+	var faults []fleet.FieldError
+	at := micros(now())
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		d, ok := settings.Find(name)
+		if !ok {
+			faults = append(faults, fleet.FieldError{Field: name, Message: "is not a setting"})
+			continue
+		}
+		row := settingRow{Name: name, Value: set[name], Sealed: d.Secret, UpdatedAt: at}
+		if d.Secret {
+			row.Value = box.Seal(secret.New(set[name]), settingPlace(name))
+		}
+		rows = append(rows, row)
+	}
+	if err := fleet.InvalidFields(faults); err != nil {
+		return 0, err
+	}
+	var revision int64
+	err = s.write(ctx, "saving the settings", func(ctx context.Context, tx bun.Tx) error {
+		// Delete and insert instead of an upsert: the same words on every database.
+		gone := append(slices.Collect(maps.Keys(set)), reset...)
+		if len(gone) > 0 {
+			if _, err := tx.NewDelete().Model((*settingRow)(nil)).Where("name IN (?)", bun.List(gone)).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		if len(rows) > 0 {
+			if _, err := tx.NewInsert().Model(&rows).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		revision, err = bump(ctx, tx)
+		return err
+	})
+	return revision, err
+}

@@ -1,0 +1,111 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"gpt-load/internal/fleet"
+)
+
+const (
+	// busyTimeout is how long a statement waits for another process's write. Our own writes take milliseconds.
+	busyTimeout = 5 * time.Second
+	// openTries bounds waiting for the file while other processes make it: SQLite does not wait for the lock when
+	// it switches a new file to WAL.
+	openTries = 50
+	// readers beside the writer. Reads are pages for people and the load at start; none is on a request's path.
+	readers = 4
+	// Page caches in KiB of the writer and of each reader. Digests are random, so a bulk import touches the
+	// whole of their index: 100,000 keys need 6 MB of it.
+	writerCacheKiB = 16 << 10
+	readerCacheKiB = 4 << 10
+	// walKept is what the log is cut back to after a long transaction made it grow.
+	walKept = 64 << 20
+)
+
+func openSQLite(ctx context.Context, path string) (writer, reader *bun.DB, err error) {
+	if err := makeFile(path); err != nil {
+		return nil, nil, err
+	}
+	write, err := sql.Open("sqlite", sqliteURI(path, pragmas(writerCacheKiB, true)))
+	if err != nil {
+		return nil, nil, err
+	}
+	write.SetMaxOpenConns(1)
+	if err := untilOpen(ctx, write); err != nil {
+		_ = write.Close()
+		return nil, nil, err
+	}
+	read, err := sql.Open("sqlite", sqliteURI(path, pragmas(readerCacheKiB, false)))
+	if err != nil {
+		_ = write.Close()
+		return nil, nil, err
+	}
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return bun.NewDB(write, sqlitedialect.New()), bun.NewDB(read, sqlitedialect.New()), nil
+}
+
+// pragmas are the driver's own shorthand parameters; it applies auto_vacuum first, which counts only while the file
+// is empty.
+func pragmas(cacheKiB int, writes bool) url.Values {
+	p := url.Values{
+		"_busy_timeout": {strconv.FormatInt(busyTimeout.Milliseconds(), 10)},
+		"_foreign_keys": {"on"},
+		"_dqs":          {"0"}, // a misspelt column is an error, not a string
+		"_error_rc":     {"1"},
+		"_pragma":       {"cache_size(-" + strconv.Itoa(cacheKiB) + ")"},
+	}
+	if !writes {
+		p.Set("_query_only", "on")
+		return p
+	}
+	p.Set("_auto_vacuum", "INCREMENTAL")
+	p.Set("_journal_mode", "WAL")
+	p.Set("_synchronous", "NORMAL")
+	p.Set("_txlock", "immediate")
+	p.Add("_pragma", "journal_size_limit("+strconv.Itoa(walKept)+")")
+	return p
+}
+
+// makeFile makes the folder and the file, so that keys are never readable by others, whatever the umask. SQLite gives
+// the files beside it (-wal, -shm) the same mode.
+func makeFile(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fleet.NewError(fleet.CodeInvalid, "DATABASE_DSN: the folder of the database file cannot be made", err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // #nosec G304 -- the path is the operator's own
+	switch {
+	case err == nil:
+		return file.Close()
+	case errors.Is(err, fs.ErrPermission):
+		return fleet.NewError(fleet.CodeInvalid, "DATABASE_DSN: the database file cannot be opened for writing; check its owner and mode", err)
+	}
+	return fleet.NewError(fleet.CodeInvalid, "DATABASE_DSN: the database file cannot be opened; it must be a file in a folder that can be written", err)
+}
+
+func untilOpen(ctx context.Context, db *sql.DB) error {
+	const between = 100 * time.Millisecond
+	for try := 1; ; try++ {
+		err := db.PingContext(ctx)
+		if err == nil || !isBusy(err) || try == openTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(between):
+		}
+	}
+}

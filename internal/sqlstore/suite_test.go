@@ -1,0 +1,92 @@
+package sqlstore_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+	"gpt-load/internal/sqlstore"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// opener opens an empty database that is migrated and unlocked.
+type opener func(t testing.TB) *sqlstore.Store
+
+// runSuite is the contract of the store. Each database runs it whole.
+func runSuite(t *testing.T, open opener) {
+	for name, test := range map[string]func(*testing.T, opener){
+		"Settings": testSettings,
+		"Groups":   testGroups,
+		"Keys":     testKeys,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+func TestSQLite(t *testing.T) {
+	runSuite(t, func(t testing.TB) *sqlstore.Store {
+		return openAt(t, filepath.Join(t.TempDir(), "gpt-load.db"), "correct horse")
+	})
+}
+
+// openAt opens a file as a node does at start.
+func openAt(t testing.TB, path, passphrase string) *sqlstore.Store {
+	t.Helper()
+	s := migrated(t, path)
+	if err := unlock(s, passphrase); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func migrated(t testing.TB, dsn string) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(context.Background(), dsn, sqlstore.Options{Logger: zaptest.NewLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Migrate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func unlock(s *sqlstore.Store, passphrase string) error {
+	install, err := s.Install(context.Background())
+	if err != nil {
+		return err
+	}
+	box, err := secret.NewBox(secret.New(passphrase), install.Salt)
+	if err != nil {
+		return err
+	}
+	return s.Unlock(context.Background(), box)
+}
+
+func must[T any](v T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func wantCode(t testing.TB, err error, code fleet.Code) {
+	t.Helper()
+	if err == nil || fleet.CodeOf(err) != code {
+		t.Errorf("error %v has code %s, want %s", err, fleet.CodeOf(err), code)
+	}
+}
