@@ -155,16 +155,23 @@ func factsByEncodingJSON(body []byte) (f Facts, isObject bool) {
 	f.Object = true
 	var raw json.RawMessage
 	if raw, f.HasModel = members["model"]; f.HasModel {
-		var model any
-		if err := json.Unmarshal(raw, &model); err != nil {
-			panic(err)
-		}
-		f.Model, f.ModelIsString = model.(string)
+		f.Model, f.ModelIsString = decodeAny(raw).(string)
 	}
 	if raw, f.HasStream = members["stream"]; f.HasStream {
 		f.Stream = string(raw) == "true"
 	}
 	return f, true
+}
+
+// decodeAny parses valid JSON. Numbers stay as they are written: many do not fit a float64.
+func decodeAny(body []byte) any {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	var v any
+	if err := decoder.Decode(&v); err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func FuzzValid(f *testing.F) {
