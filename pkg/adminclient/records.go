@@ -1,0 +1,63 @@
+package adminclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"gpt-load/pkg/adminapi"
+)
+
+// Records gets a page of request records, newest first.
+func (c *Client) Records(ctx context.Context, f adminapi.RecordFilter) (adminapi.RecordPage, error) {
+	query := url.Values{}
+	addTime(query, "from", f.From)
+	addTime(query, "to", f.To)
+	add(query, "group_id", f.GroupID)
+	add(query, "model", f.Model)
+	addInt(query, "status", f.Status)
+	addInt(query, "status_from", f.StatusFrom)
+	addInt(query, "status_to", f.StatusTo)
+	add(query, "class", f.Class)
+	addBool(query, "stream", f.Stream)
+	addBool(query, "retried", f.Retried)
+	add(query, "key_id", f.KeyID)
+	add(query, "key_tail", f.KeyTail)
+	add(query, "proxy_key", f.ProxyKey)
+	add(query, "client_ip", f.ClientIP)
+	add(query, "text", f.Text)
+	addInt(query, "limit", f.Limit)
+	add(query, "cursor", f.Cursor)
+	return call[adminapi.RecordPage](ctx, c, request{method: http.MethodGet, path: at("records"), query: query})
+}
+
+// Record gets a request record with its attempts and captured bodies.
+func (c *Client) Record(ctx context.Context, id string) (adminapi.Record, error) {
+	return call[adminapi.Record](ctx, c, request{method: http.MethodGet, path: at("records", id)})
+}
+
+// Statistics gets sums of requests over whole hours.
+func (c *Client) Statistics(ctx context.Context, f adminapi.StatisticsFilter) (adminapi.Statistics, error) {
+	query := url.Values{}
+	addTime(query, "from", f.From)
+	addTime(query, "to", f.To)
+	add(query, "group_id", f.GroupID)
+	add(query, "model", f.Model)
+	add(query, "by", strings.Join(f.By, ","))
+	return call[adminapi.Statistics](ctx, c, request{method: http.MethodGet, path: at("statistics"), query: query})
+}
+
+func addTime(query url.Values, name string, t time.Time) {
+	if !t.IsZero() {
+		query.Set(name, t.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+func addBool(query url.Values, name string, b *bool) {
+	if b != nil {
+		query.Set(name, strconv.FormatBool(*b))
+	}
+}

@@ -1,0 +1,53 @@
+package adminclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"gpt-load/pkg/adminapi"
+)
+
+// Login trades AUTH_KEY for a session that the client's cookie jar keeps.
+func (c *Client) Login(ctx context.Context, authKey string) (adminapi.Session, error) {
+	return call[adminapi.Session](ctx, c, request{method: http.MethodPost, path: at("session"), json: adminapi.Login{AuthKey: authKey}})
+}
+
+// Session tells how the client is logged in.
+func (c *Client) Session(ctx context.Context) (adminapi.Session, error) {
+	return call[adminapi.Session](ctx, c, request{method: http.MethodGet, path: at("session")})
+}
+
+// Logout forgets the session.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.do(ctx, request{method: http.MethodDelete, path: at("session")}, nil)
+}
+
+// Health asks whether the node lives. It needs no login.
+func (c *Client) Health(ctx context.Context) (adminapi.Health, error) {
+	return call[adminapi.Health](ctx, c, request{method: http.MethodGet, path: "/health"})
+}
+
+// Ready asks whether the node takes traffic. A node that is not ready is no error: Status and Checks tell.
+func (c *Client) Ready(ctx context.Context) (adminapi.Readiness, error) {
+	var ready adminapi.Readiness
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: "/readyz"})
+	if err != nil {
+		return ready, err
+	}
+	defer answer.Body.Close()
+	body, err := readAll(answer.Body)
+	if err == nil {
+		err = json.Unmarshal(body, &ready)
+	}
+	if err != nil || ready.Status == "" {
+		return ready, errors.Join(problemOf(answer, body), err)
+	}
+	return ready, nil
+}
+
+// OpenAPI returns the OpenAPI 3.1 document of the server.
+func (c *Client) OpenAPI(ctx context.Context) (json.RawMessage, error) {
+	return call[json.RawMessage](ctx, c, request{method: http.MethodGet, path: at("openapi.json")})
+}
