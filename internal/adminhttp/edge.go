@@ -60,6 +60,7 @@ func (a *API) ServeHTTP(writer http.ResponseWriter, r *http.Request) {
 			}
 			answerPanic(w, call, p)
 		}
+		call.release()
 		call.log(w.status, a.Clock().Sub(started))
 	}()
 	a.route(w, r)
@@ -144,6 +145,14 @@ func (c *call) extend(d time.Duration) {
 	controller := http.NewResponseController(c.answer)
 	_ = controller.SetReadDeadline(time.Now().Add(d))
 	_ = controller.SetWriteDeadline(time.Now().Add(d + forTheAnswer))
+}
+
+// release takes back a deadline that net/http would leave to the connection's next request: it sets its own only
+// when the server has one.
+func (c *call) release() {
+	if server, ok := c.http.Context().Value(http.ServerContextKey).(*http.Server); ok && server.WriteTimeout == 0 {
+		_ = http.NewResponseController(c.answer).SetWriteDeadline(time.Time{})
+	}
 }
 
 // log writes one line per request. Paths carry ids only; queries, which may carry more, stay out.
