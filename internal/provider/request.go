@@ -21,59 +21,59 @@ func isGeminiAction(action string) bool {
 	return false
 }
 
-// PathModel finds the model in a path of Gemini's API: /v1beta/models/{model}:{action}, any version or none,
-// tunedModels too, or {model} alone for the requests that describe one model. model is decoded; span is where
-// it stands in escapedPath, in bytes, end exclusive; action is the part after the colon, decoded, or empty. ok is
-// false on other channels, where the model stands in the body, and on every other path.
+// PathModel finds the model in a path of Gemini's API: models/{model}:{action}, tunedModels too, behind any version
+// or prefix (Vertex has publishers/google/models/...), or {model} alone where one model is described. model is decoded;
+// span is where it stands in escapedPath, in bytes, end exclusive; action is the part after the colon, decoded, or
+// empty. ok is false on other channels, where the model stands in the body, and on every other path.
 //
-// Google cuts at the last colon, and both "%3A" and ":" separate.
+// The last such pair of segments counts and segment names are compared decoded, as Google's router does, so
+// that "/v1beta/models/../models/x:generateContent" or "/v1beta/%6dodels/x:generateContent" hides nothing from a strict list.
 func PathModel(ch fleet.Channel, escapedPath string) (model string, span [2]int, action string, ok bool) {
 	if ch != fleet.ChannelGemini {
 		return "", span, "", false
 	}
-	first, rest := nextSegment(escapedPath)
-	if isVersion(first) {
-		first, rest = nextSegment(rest)
+	for rest := escapedPath; rest != ""; {
+		var segment string
+		segment, rest = nextSegment(rest)
+		switch decodedSegment(segment) {
+		case "openai": // the OpenAI dialect has its model in the body
+			return "", [2]int{}, "", false
+		case "models", "tunedModels":
+			name, after := nextSegment(rest)
+			raw, act := cutAction(name)
+			decoded, err := url.PathUnescape(raw)
+			if err != nil || raw == "" || raw == "." || raw == ".." {
+				continue
+			}
+			start := len(escapedPath) - len(after) - len(name)
+			model, span, action, ok = decoded, [2]int{start, start + len(raw)}, act, true
+		}
 	}
-	if first != "models" && first != "tunedModels" {
-		return "", span, "", false
+	return model, span, action, ok
+}
+
+func decodedSegment(segment string) string {
+	if strings.IndexByte(segment, '%') < 0 {
+		return segment
 	}
-	last, after := nextSegment(rest)
-	start := len(escapedPath) - len(after) - len(last)
-	raw, action := cutAction(last)
-	// Deeper paths, such as tunedModels/{model}/permissions, still name the model before the slash.
-	if raw == "" || (after != "" && first != "tunedModels") {
-		return "", span, "", false
-	}
-	decoded, err := url.PathUnescape(raw)
+	decoded, err := url.PathUnescape(segment)
 	if err != nil {
-		return "", span, "", false
+		return segment
 	}
-	return decoded, [2]int{start, start + len(raw)}, action, true
+	return decoded
 }
 
 // cutAction splits "{model}:{action}" at its last colon, escaped or not.
 func cutAction(segment string) (model, action string) {
 	for i := len(segment) - 1; i >= 0; i-- {
 		if segment[i] == ':' {
-			return segment[:i], unescapeAction(segment[i+1:])
+			return segment[:i], decodedSegment(segment[i+1:])
 		}
 		if segment[i] == '%' && i+2 < len(segment) && segment[i+1] == '3' && segment[i+2]|0x20 == 'a' {
-			return segment[:i], unescapeAction(segment[i+3:])
+			return segment[:i], decodedSegment(segment[i+3:])
 		}
 	}
 	return segment, ""
-}
-
-func unescapeAction(raw string) string {
-	if strings.IndexByte(raw, '%') < 0 {
-		return raw
-	}
-	decoded, err := url.PathUnescape(raw)
-	if err != nil {
-		return raw
-	}
-	return decoded
 }
 
 // ReplacePathModel puts another model in the place that PathModel found; the rest of the path keeps its bytes.
