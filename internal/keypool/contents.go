@@ -1,0 +1,241 @@
+package keypool
+
+import (
+	"strings"
+	"time"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+)
+
+// keysPerLock bounds how long a bulk change keeps verdicts waiting: about 0.1 ms.
+const keysPerLock = 256
+
+// Put adds keys, or sets those that are there to what a store or an operator says. A key that stays keeps its
+// cool-downs; those listed with it are added.
+func (p *Pool) Put(keys ...fleet.Key) {
+	for len(keys) > 0 {
+		portion := keys[:min(len(keys), keysPerLock)]
+		keys = keys[len(portion):]
+		p.mu.Lock()
+		for i := range portion {
+			p.put(&portion[i])
+			p.touchID(portion[i].ID)
+		}
+		p.scatter()
+		p.mu.Unlock()
+	}
+}
+
+// Remove takes keys out. Unknown ids are passed over.
+func (p *Pool) Remove(ids ...fleet.KeyID) {
+	for len(ids) > 0 {
+		portion := ids[:min(len(ids), keysPerLock)]
+		ids = ids[len(portion):]
+		p.mu.Lock()
+		for _, id := range portion {
+			p.touchID(id)
+			if i, ok := p.index[id]; ok {
+				p.remove(i, id)
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+// Replace makes the pool hold what a store holds. load reads the store and hands every key to put, in
+// portions of any size; put never fails and does not keep the slice. Keys that load does not name are
+// removed at the end. What happens to a key while load runs is newer than what load read, so it wins. When
+// load fails nothing is removed, and its error is returned.
+func (p *Pool) Replace(load func(put func([]fleet.Key) error) error) error {
+	p.loading.Lock()
+	defer p.loading.Unlock()
+	p.mu.Lock()
+	p.load++
+	p.touched = make(map[fleet.KeyID]struct{})
+	p.mu.Unlock()
+
+	err := load(p.putLoaded)
+	if err == nil {
+		p.removeUnloaded()
+	}
+	p.mu.Lock()
+	p.touched = nil
+	p.mu.Unlock()
+	return err
+}
+
+func (p *Pool) putLoaded(keys []fleet.Key) error {
+	for len(keys) > 0 {
+		portion := keys[:min(len(keys), keysPerLock)]
+		keys = keys[len(portion):]
+		p.mu.Lock()
+		for i := range portion {
+			if _, newer := p.touched[portion[i].ID]; !newer {
+				p.put(&portion[i])
+			}
+		}
+		p.scatter()
+		p.mu.Unlock()
+	}
+	return nil
+}
+
+func (p *Pool) removeUnloaded() {
+	for i, more := uint32(0), true; more; {
+		p.mu.Lock()
+		for range keysPerLock {
+			if more = i < p.slots.used; !more {
+				break
+			}
+			s := p.slots.at(i)
+			if c := s.credential.Load(); c != nil && s.load != p.load {
+				if _, newer := p.touched[c.id]; !newer {
+					p.remove(i, c.id)
+				}
+			}
+			i++
+		}
+		p.mu.Unlock()
+	}
+}
+
+// Apply takes a change that was decided elsewhere: by an operator, by validation or by another node. A change
+// to invalid leaves a disabled key disabled. A change to active that lists cool-downs is another node's report
+// of a rest: it rests the key if it is active and revives nothing. A change to active without cool-downs is a
+// restoration: the key is used again at once. Rests are never shortened otherwise.
+func (p *Pool) Apply(c fleet.KeyChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, ok := p.index[c.KeyID]
+	if !ok {
+		return
+	}
+	s := p.slots.at(i)
+	to := stateOf(c.State)
+	switch {
+	case to == stateInvalid && s.state == stateDisabled:
+		return
+	case to == stateActive && len(c.Cooldowns) > 0:
+		if s.state == stateActive {
+			s.failures = max(s.failures, int32(c.Failures))
+			p.coolAll(i, c.Cooldowns)
+			s.tidy()
+		}
+	default:
+		if to == stateActive {
+			p.dropRests(s)
+		}
+		p.setState(i, s, to)
+		s.failures = int32(c.Failures)
+		s.explain(c.Reason, clipEvidence(c.Evidence))
+	}
+	s.updatedAt = max(s.updatedAt, nanosOf(c.At))
+	p.touch(s)
+}
+
+// Restore brings an invalid key back after a test showed that it works. It returns the change to keep and
+// tell, or false when the key is gone or not invalid.
+func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, ok := p.index[id]
+	if !ok {
+		return fleet.KeyChange{}, false
+	}
+	s := p.slots.at(i)
+	if s.state != stateInvalid {
+		return fleet.KeyChange{}, false
+	}
+	s.failures = 0
+	s.explain("", "")
+	p.setState(i, s, stateActive)
+	return p.changeOf(s, now.UnixNano()), true
+}
+
+func (p *Pool) put(k *fleet.Key) {
+	i, known := p.index[k.ID]
+	if !known {
+		i = p.slots.take()
+		p.index[k.ID] = i
+		p.makeRoom()
+	}
+	s := p.slots.at(i)
+	if c := s.credential.Load(); c == nil || c.value != k.Value {
+		// Cloned, because a key may be cut out of a whole import that must not stay in memory with it.
+		s.credential.Store(&credential{id: k.ID, value: secret.New(strings.Clone(k.Value.Reveal()))})
+	}
+	if !known {
+		s.state = stateOf(k.State)
+		p.counts[s.state]++
+	}
+	s.load = p.load
+	s.createdAt = nanosOf(k.CreatedAt)
+	s.updatedAt = max(s.updatedAt, nanosOf(k.UpdatedAt))
+	// The failures of a key that stays active are counted here and stored only with its next change of state.
+	if to := stateOf(k.State); !known || to != stateActive || s.state != stateActive {
+		s.failures = int32(k.Failures)
+	}
+	p.setState(i, s, stateOf(k.State))
+	if s.state == stateActive {
+		p.coolAll(i, k.Cooldowns)
+	}
+	s.explain(k.Reason, clipEvidence(k.Evidence))
+}
+
+// coolAll rests a key as a list of cool-downs says. Those that are over already end with the next choice.
+func (p *Pool) coolAll(i uint32, cooldowns []fleet.Cooldown) {
+	for _, c := range cooldowns {
+		l := &p.base
+		if c.Model != "" {
+			l = p.openLane(c.Model)
+		}
+		p.cool(i, l, nanosOf(c.Until), 0, c.Reason)
+	}
+}
+
+// makeRoom lets every bitmap reach the slots that exist. It doubles them, so that a million keys cost twenty copies.
+func (p *Pool) makeRoom() {
+	size := p.base.usable.Load().size()
+	if int(p.slots.used) <= size {
+		return
+	}
+	p.base.usable.Store(p.base.usable.Load().copyTo(2 * size))
+	p.eachLane(func(l *lane) {
+		if usable := l.usable.Load(); usable != nil {
+			l.usable.Store(usable.copyTo(2 * size))
+		}
+	})
+}
+
+// setState moves a key to a state and makes it usable or not. Only an active key keeps rests.
+func (p *Pool) setState(i uint32, s *slot, to state) {
+	p.counts[s.state]--
+	p.counts[to]++
+	s.state = to
+	if to != stateActive {
+		p.dropRests(s)
+	}
+	p.refresh(i, s, nil)
+	p.noteChange()
+}
+
+func (p *Pool) remove(i uint32, id fleet.KeyID) {
+	s := p.slots.at(i)
+	p.setState(i, s, stateDisabled)
+	p.counts[stateDisabled]--
+	s.credential.Store(nil)
+	s.state, s.failures, s.standing, s.createdAt, s.updatedAt = stateActive, 0, nil, 0, 0
+	s.tidy()
+	delete(p.index, id)
+	p.slots.free = append(p.slots.free, i)
+}
+
+// touch tells a running Replace that it knows older news of a key.
+func (p *Pool) touch(s *slot) { p.touchID(s.credential.Load().id) }
+
+func (p *Pool) touchID(id fleet.KeyID) {
+	if p.touched != nil {
+		p.touched[id] = struct{}{}
+	}
+}

@@ -1,0 +1,2 @@
+// Package keypool chooses provider keys and keeps their state.
+package keypool

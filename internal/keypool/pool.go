@@ -1,0 +1,244 @@
+package keypool
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gpt-load/internal/fleet"
+)
+
+// Pool holds the keys of one standard group and outlives every change of configuration. All methods are safe
+// for concurrent use. Choose and Success take no lock in the normal case; whatever changes the pool does.
+type Pool struct {
+	id fleet.GroupID
+
+	// What every request reads.
+	directory atomic.Pointer[directory]
+	due       atomic.Int64 // when the next rest ends or is forgotten; math.MaxInt64 when none does
+	slots     slots
+	served    served
+
+	base lane
+
+	mu       sync.Mutex // guards all below, and every write to slots, lanes and directory
+	index    map[fleet.KeyID]uint32
+	lanes    []*lane
+	overflow []*lane
+	lapsed   restHeap
+	counts   [states]int
+	start    uint32 // where the base cursor was put; still there means that nothing was chosen yet
+	change   uint64 // goes up with every change that Soonest could see
+
+	loading sync.Mutex // one Replace at a time
+	load    uint32     // number of the last Replace, 0 before the first
+	touched map[fleet.KeyID]struct{}
+}
+
+// NewPool makes an empty pool for the keys of one group.
+func NewPool(id fleet.GroupID) *Pool {
+	p := &Pool{id: id, index: make(map[fleet.KeyID]uint32)}
+	p.directory.Store(&directory{})
+	p.base.usable.Store(newBitmap(0))
+	p.due.Store(math.MaxInt64)
+	return p
+}
+
+// drainPerChoice bounds the ended rests that one choice clears away. An attempt starts at most one rest, so
+// more than one of them is enough to keep up.
+const drainPerChoice = 8
+
+// Choose picks the key whose turn it is among those that are active, do not rest for this model and are not
+// in tried (which may be nil). An empty model is a request that names none: only rests for all models count.
+// It returns false when there is no such key.
+func (p *Pool) Choose(model string, tried *Tried, now time.Time) (Pick, bool) {
+	at := now.UnixNano()
+	if at >= p.due.Load() && p.mu.TryLock() {
+		p.drain(at, drainPerChoice)
+		p.mu.Unlock()
+	}
+	if pick, ok := p.take(p.laneOf(model), tried, at); ok {
+		return pick, true
+	}
+	// There may be keys whose rests ended but were not cleared away yet.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		more := p.drain(at, drainPerLook)
+		if pick, ok := p.take(p.laneOf(model), tried, at); ok || !more {
+			return pick, ok
+		}
+	}
+}
+
+// drainPerLook is the portion in which a look under the lock clears away what ended.
+const drainPerLook = 64
+
+// Usable reports whether Choose would find a key, without taking a turn.
+func (p *Pool) Usable(model string, tried *Tried, now time.Time) bool {
+	at := now.UnixNano()
+	l := p.laneOf(model)
+	if _, found := p.find(p.usableIn(l), l.cursor.Load(), tried); found != nil {
+		return true
+	}
+	if at < p.due.Load() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, found := p.look(model, tried, at)
+	return found != nil
+}
+
+// take chooses the next key of a lane and moves its cursor behind it. All requests of the lane go through the
+// same cursor one after the other, which is what makes their counts even: whoever loses the race to move it
+// looks again from where the winner left it.
+func (p *Pool) take(l *lane, tried *Tried, at int64) (Pick, bool) {
+	for {
+		from := l.cursor.Load()
+		i, found := p.find(p.usableIn(l), from, tried)
+		if found == nil {
+			return Pick{}, false
+		}
+		if l.cursor.CompareAndSwap(from, i+1) {
+			return Pick{KeyID: found.id, Value: found.value, slot: i, at: at}, true
+		}
+	}
+}
+
+func (p *Pool) usableIn(l *lane) *bitmap {
+	if usable := l.usable.Load(); usable != nil {
+		return usable
+	}
+	return p.base.usable.Load()
+}
+
+// find goes once around the slots, beginning at from, for a usable key that is not in tried. It passes over
+// at most the keys of tried and those that are being removed at this moment.
+func (p *Pool) find(usable *bitmap, from uint32, tried *Tried) (uint32, *credential) {
+	if i, found := p.findBetween(usable, from, math.MaxUint32, tried); found != nil {
+		return i, found
+	}
+	return p.findBetween(usable, 0, from, tried)
+}
+
+func (p *Pool) findBetween(usable *bitmap, from, end uint32, tried *Tried) (uint32, *credential) {
+	for {
+		i, ok := usable.next(from)
+		if !ok || i >= end {
+			return 0, nil
+		}
+		if s := p.slots.at(i); s != nil {
+			if c := s.credential.Load(); c != nil && !tried.has(c.id) {
+				return i, c
+			}
+		}
+		from = i + 1
+	}
+}
+
+// look clears away what ended until a key for the model is found; the caller holds the lock.
+func (p *Pool) look(model string, tried *Tried, at int64) (uint32, *credential) {
+	for {
+		more := p.drain(at, drainPerLook)
+		l := p.laneOf(model)
+		if i, found := p.find(p.usableIn(l), l.cursor.Load(), tried); found != nil || !more {
+			return i, found
+		}
+	}
+}
+
+// Len is the number of keys in every state.
+func (p *Pool) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.index)
+}
+
+// ID is the group whose keys these are.
+func (p *Pool) ID() fleet.GroupID { return p.id }
+
+// Counts says what the keys can do now.
+func (p *Pool) Counts(now time.Time) fleet.KeyCounts {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	cooling := len(p.base.resting) - p.base.resting.countDue(now.UnixNano(), 0)
+	return fleet.KeyCounts{
+		Active:   p.counts[stateActive] - cooling,
+		Cooling:  cooling,
+		Invalid:  p.counts[stateInvalid],
+		Disabled: p.counts[stateDisabled],
+	}
+}
+
+// Get returns the live standing of a key. Its cool-downs are those that still run at now; rests in lanes that
+// several models share have no name and are left out.
+func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, ok := p.index[id]
+	if !ok {
+		return fleet.Key{}, false
+	}
+	s := p.slots.at(i)
+	key := fleet.Key{
+		ID: id, GroupID: p.id, Value: s.credential.Load().value,
+		State: s.state.word(), Failures: int(s.failures),
+		Cooldowns: p.cooldowns(s, now.UnixNano()),
+		CreatedAt: timeOf(s.createdAt), UpdatedAt: timeOf(s.updatedAt),
+	}
+	key.Reason, key.Evidence = s.why()
+	return key, true
+}
+
+// Lookup makes a pick of one particular key, whatever its state and turn: the test of a key goes the way of
+// real traffic with it. Verdicts on it count like any other.
+func (p *Pool) Lookup(id fleet.KeyID, now time.Time) (Pick, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, ok := p.index[id]
+	if !ok {
+		return Pick{}, false
+	}
+	return Pick{KeyID: id, Value: p.slots.at(i).credential.Load().value, slot: i, at: now.UnixNano()}, true
+}
+
+// scatter moves the base cursor to a random slot as long as nothing was chosen, so that the nodes of a fleet
+// do not all begin with the same keys; the caller holds the lock.
+func (p *Pool) scatter() {
+	if p.slots.used == 0 {
+		return
+	}
+	start := rand.Uint32N(p.slots.used)
+	if p.base.cursor.CompareAndSwap(p.start, start) {
+		p.start = start
+	}
+}
+
+// The span of time that nanoseconds since 1970 can tell.
+var (
+	earliest = time.Unix(0, 0)
+	latest   = time.Unix(0, math.MaxInt64)
+)
+
+// nanosOf clips a time from outside to what an int64 can hold.
+func nanosOf(t time.Time) int64 {
+	switch {
+	case t.Before(earliest):
+		return 0
+	case t.After(latest):
+		return math.MaxInt64
+	default:
+		return t.UnixNano()
+	}
+}
+
+// timeOf is the reverse of nanosOf; 0 is the zero time.
+func timeOf(at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, at).UTC()
+}

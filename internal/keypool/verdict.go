@@ -1,0 +1,193 @@
+package keypool
+
+import (
+	"time"
+
+	"gpt-load/internal/fleet"
+)
+
+// Success takes the verdict that the key served the model: its counted failures start over, and it is known
+// that the model is to be had. It writes only when something changes.
+func (p *Pool) Success(pick Pick, model string, now time.Time) {
+	p.served.note(model, pick.KeyID, now.UnixNano())
+	if s := p.slots.at(pick.slot); s == nil || s.marks.Load() == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, s := p.slotOf(pick)
+	if s == nil || s.state != stateActive {
+		return
+	}
+	s.failures = 0
+	l := p.laneOf(model)
+	for r := s.rests; r != nil; r = r.next {
+		if r.lapsed && (r.lane == l || r.lane == &p.base) && pick.at >= r.until {
+			r.proven = true
+		}
+	}
+	s.tidy()
+}
+
+// Fault takes a verdict that blames the key. It returns the key's new standing when that is worth keeping over
+// a restart and telling to other nodes: a change of state, or a rest of 30 seconds or more.
+func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time) (fleet.KeyChange, bool) {
+	switch f.Class {
+	case fleet.ClassKeyDead, fleet.ClassKeyExhausted, fleet.ClassKeySuspect, fleet.ClassLimited:
+	case fleet.ClassModelDenied:
+		// When no other key serves the model either, it is the model that does not exist.
+		if model == "" || !p.ServedLately(model, pick.KeyID, now) {
+			return fleet.KeyChange{}, false
+		}
+	default:
+		return fleet.KeyChange{}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i, s := p.slotOf(pick)
+	if s == nil || s.state != stateActive {
+		return fleet.KeyChange{}, false
+	}
+	at := now.UnixNano()
+	var changed bool
+	switch f.Class {
+	case fleet.ClassKeyDead:
+		s.failures++
+		p.retire(i, s, f)
+		changed = true
+	case fleet.ClassKeySuspect:
+		if changed = s.count(pick, o, at); changed {
+			p.retire(i, s, f)
+		}
+	case fleet.ClassKeyExhausted:
+		if changed = s.count(pick, o, at); changed {
+			p.retire(i, s, f)
+		} else {
+			changed = p.coolFor(i, &p.base, hintOr(f.Until, o.CooldownCap, o, at), 0, f.Reason, at)
+		}
+	case fleet.ClassModelDenied:
+		changed = p.coolFor(i, p.openLane(model), at+int64(o.CooldownCap), 0, f.Reason, at)
+	case fleet.ClassLimited:
+		changed = p.limit(i, s, pick, model, f, o, at)
+	}
+	if !changed {
+		return fleet.KeyChange{}, false
+	}
+	return p.changeOf(s, at), true
+}
+
+// slotOf finds the key of a pick, which may have been removed meanwhile, and its slot reused.
+func (p *Pool) slotOf(pick Pick) (uint32, *slot) {
+	i, ok := p.index[pick.KeyID]
+	if !ok {
+		return 0, nil
+	}
+	return i, p.slots.at(i)
+}
+
+// count counts a failure and reports whether it was one too many. Attempts that were under way when the last
+// failure was counted met the same trouble, so they are not counted again.
+func (s *slot) count(pick Pick, o Options, at int64) bool {
+	if s.standing == nil {
+		s.standing = &standing{}
+	}
+	if s.failures > 0 && pick.at < s.standing.lastFailure {
+		return false
+	}
+	s.failures++
+	s.standing.lastFailure = at
+	s.tidy()
+	return o.BlacklistThreshold > 0 && int(s.failures) >= o.BlacklistThreshold
+}
+
+// retire makes a key invalid.
+func (p *Pool) retire(i uint32, s *slot, f Fault) {
+	p.setState(i, s, stateInvalid)
+	s.explain(f.Reason, clipEvidence(f.Evidence))
+}
+
+// limit rests a rate limited key.
+func (p *Pool) limit(i uint32, s *slot, pick Pick, model string, f Fault, o Options, at int64) bool {
+	l := &p.base
+	if !f.AllModels && model != "" {
+		l = p.openLane(model)
+	}
+	if nanosOf(f.Until) > at {
+		return p.coolFor(i, l, hintOr(f.Until, 0, o, at), 0, f.Reason, at)
+	}
+	r := s.restIn(l)
+	if r != nil && !r.lapsed && r.until <= at {
+		p.endRest(r)
+		r = s.restIn(l)
+	}
+	if r != nil && !r.lapsed {
+		return false // the same window: one of the attempts that were under way when the rest began
+	}
+	length := guess(r, pick, o, at)
+	return p.coolFor(i, l, at+length, length, f.Reason, at)
+}
+
+// guess is the length of a rest that the provider gave no hint for. last is the lapsed rest before it, or nil.
+func guess(last *rest, pick Pick, o Options, at int64) int64 {
+	first := int64(min(o.RateLimitCooldown, o.CooldownCap))
+	switch {
+	case last == nil || last.guess == 0 || at >= last.forgetAt():
+		return first
+	case pick.at < last.until:
+		return last.guess // chosen before the last rest ended: late news of the same window
+	case last.proven && at-last.until >= first:
+		return first // it served for a good while: that limit is over, this is another
+	case last.proven:
+		return last.guess // long enough to serve again, and no more than that
+	default:
+		return min(2*last.guess, int64(o.CooldownCap))
+	}
+}
+
+// hintOr is the end of a rest as the provider hinted it, or after a length when it did not; never beyond the cap.
+func hintOr(hint time.Time, length time.Duration, o Options, at int64) int64 {
+	until := nanosOf(hint)
+	if until <= at {
+		until = at + int64(length)
+	}
+	return min(until, at+int64(o.CooldownCap))
+}
+
+// coolFor rests a key and reports whether that is worth telling: a rest of some length that is new, or that
+// moved by a second or more.
+func (p *Pool) coolFor(i uint32, l *lane, until, guess int64, reason string, at int64) bool {
+	if until <= at {
+		return false
+	}
+	moved := p.cool(i, l, until, guess, reason)
+	return moved >= int64(time.Second) && until-at >= int64(keepFrom)
+}
+
+// changeOf describes a key's standing and stamps it. The stamps of one key rise in the order in which its
+// standing changed, so the newest of several changes is the true one, whichever way they travelled.
+func (p *Pool) changeOf(s *slot, at int64) fleet.KeyChange {
+	s.updatedAt = max(at, s.updatedAt+int64(time.Microsecond))
+	p.touch(s)
+	change := fleet.KeyChange{
+		KeyID: s.credential.Load().id, GroupID: p.id,
+		State: s.state.word(), Failures: int(s.failures),
+		At: timeOf(s.updatedAt),
+	}
+	change.Reason, change.Evidence = s.why()
+	change.Cooldowns = p.cooldowns(s, at+int64(keepFrom)-1)
+	return change
+}
+
+// maxEvidence is the bound that fleet.Key states, in bytes.
+const maxEvidence = 300
+
+func clipEvidence(text string) string {
+	if len(text) <= maxEvidence {
+		return text
+	}
+	cut := maxEvidence
+	for cut > 0 && text[cut]&0xc0 == 0x80 { // not in the middle of a UTF-8 sequence
+		cut--
+	}
+	return text[:cut]
+}

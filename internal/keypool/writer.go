@@ -1,0 +1,187 @@
+package keypool
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gpt-load/internal/fleet"
+)
+
+// Store keeps key changes. ApplyKeyChanges stores all of them or returns an error; changes of keys that are
+// gone are no error. The writer never calls it twice at the same time.
+type Store interface {
+	ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) error
+}
+
+const (
+	flushEvery   = 200 * time.Millisecond
+	flushTimeout = 10 * time.Second // one call of the store
+	finalFlush   = 5 * time.Second  // all calls at the end
+	maxBatch     = 1000
+	maxBackoff   = 5 * time.Second
+)
+
+// Writer brings key changes to a store without ever keeping its caller waiting. Only the newest change of a
+// key is held, so its memory is bounded by the number of keys however long the store is away.
+type Writer struct {
+	store  Store
+	logger *zap.Logger
+
+	mu      sync.Mutex
+	pending map[fleet.KeyID]fleet.KeyChange
+	wake    chan struct{} // capacity 1: something is pending
+
+	turn chan struct{} // capacity 1: held by whoever writes
+	// batch is the size of the next write. It is halved when a write fails and doubled when one succeeds, so
+	// that a change that the store refuses for its own sake holds up no other for long. Held with turn.
+	batch int
+	away  bool // the last write failed; held with turn
+}
+
+// NewWriter makes a writer. Nothing is written before Run or Flush.
+func NewWriter(store Store, logger *zap.Logger) *Writer {
+	return &Writer{
+		store: store, logger: logger, pending: make(map[fleet.KeyID]fleet.KeyChange),
+		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), batch: maxBatch,
+	}
+}
+
+// Add hands over a change. It never blocks on the store.
+func (w *Writer) Add(c fleet.KeyChange) {
+	w.mu.Lock()
+	w.keep(c)
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// keep holds a change unless a newer one of the same key is held; the caller holds the lock.
+func (w *Writer) keep(c fleet.KeyChange) {
+	if held, ok := w.pending[c.KeyID]; !ok || !c.At.Before(held.At) {
+		w.pending[c.KeyID] = c
+	}
+}
+
+// Pending is the number of keys whose newest change is not stored yet.
+func (w *Writer) Pending() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pending)
+}
+
+// Run writes what is added until ctx ends, at most 200 ms after it was added, and tries again with growing
+// pauses of up to 5 seconds while the store is away. At the end it takes up to 5 seconds to write the rest; an
+// error says how much could not be written.
+func (w *Writer) Run(ctx context.Context) error {
+	timer := time.NewTimer(flushEvery)
+	defer timer.Stop()
+	pause := flushEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return w.finish(ctx)
+		case <-w.wake:
+		}
+		// Wait a moment for more: a burst of changes becomes one write.
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return w.finish(ctx)
+		case <-timer.C:
+		}
+		if err := w.Flush(ctx); err != nil {
+			pause = min(2*pause, maxBackoff)
+			select {
+			case w.wake <- struct{}{}:
+			default:
+			}
+			continue
+		}
+		pause = flushEvery
+	}
+}
+
+func (w *Writer) finish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalFlush)
+	defer cancel()
+	if err := w.Flush(ctx); err != nil {
+		return fmt.Errorf("%d key changes are not stored: %w", w.Pending(), err)
+	}
+	return nil
+}
+
+// Flush writes what is pending when it is called, and returns the first error of the store. What could not be
+// written stays pending.
+func (w *Writer) Flush(ctx context.Context) error {
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for left := w.Pending(); left > 0; {
+		changes := w.takeBatch()
+		if len(changes) == 0 {
+			return nil
+		}
+		if err := w.write(ctx, changes); err != nil {
+			w.giveBack(changes)
+			w.batch = max(w.batch/2, 1)
+			w.report(err)
+			return err
+		}
+		w.batch = min(w.batch*2, maxBatch)
+		w.report(nil)
+		left -= len(changes)
+	}
+	return nil
+}
+
+func (w *Writer) write(ctx context.Context, changes []fleet.KeyChange) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	return w.store.ApplyKeyChanges(ctx, changes)
+}
+
+// takeBatch takes any pending changes out. Their order does not matter, as there is one for each key.
+func (w *Writer) takeBatch() []fleet.KeyChange {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes := make([]fleet.KeyChange, 0, min(len(w.pending), w.batch))
+	for id, c := range w.pending {
+		if len(changes) == w.batch {
+			break
+		}
+		changes = append(changes, c)
+		delete(w.pending, id)
+	}
+	return changes
+}
+
+func (w *Writer) giveBack(changes []fleet.KeyChange) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range changes {
+		if _, newer := w.pending[c.KeyID]; !newer {
+			w.pending[c.KeyID] = c
+		}
+	}
+}
+
+// report logs when the store goes away and when it is back, not every try in between.
+func (w *Writer) report(err error) {
+	switch {
+	case err != nil && !w.away:
+		w.logger.Warn("key changes cannot be stored; they are kept in memory and tried again",
+			zap.Int("pending", w.Pending()), zap.Error(err))
+	case err == nil && w.away:
+		w.logger.Info("key changes are being stored again")
+	}
+	w.away = err != nil
+}

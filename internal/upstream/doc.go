@@ -1,0 +1,2 @@
+// Package upstream connects to provider addresses and chooses among them.
+package upstream
