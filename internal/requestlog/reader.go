@@ -2,6 +2,7 @@ package requestlog
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 
 	"go.uber.org/zap"
@@ -84,7 +85,7 @@ func (r *reader) read(until int64) error {
 
 // readSegment reads on from r.end and reports whether the batch is full.
 func (r *reader) readSegment(g *segment, size, until int64) (full bool, err error) {
-	if r.end.offset >= size {
+	if size >= segmentHeader && r.end.offset >= size {
 		return false, nil
 	}
 	if err := g.open(); err != nil {
@@ -102,6 +103,9 @@ func (r *reader) readSegment(g *segment, size, until int64) (full bool, err erro
 		return true
 	})
 	r.end.offset = end
+	if err == nil && !full && g.base < r.spool.first && r.end.passed < g.count {
+		err = io.ErrUnexpectedEOF // cut between two frames: only the header behind it knows that there were more
+	}
 	if err != nil {
 		r.spool.damaged(g, end, r.end.passed, err)
 	}
@@ -115,11 +119,17 @@ func (s *spool) damaged(g *segment, end, passed int64, why error) {
 	if g == s.active {
 		s.seal()
 	}
-	lost := max(1, g.count-passed)
+	lost := g.count - passed
+	if g.count == 0 {
+		lost = 1 // at least: nobody knows how many there were
+	}
 	s.diskSize -= g.size - end
 	g.size, g.count = end, passed
-	s.corrupt.Add(lost)
 	s.count()
+	if lost == 0 {
+		return // half a write that could not be taken back, behind the last whole frame
+	}
+	s.corrupt.Add(lost)
 	s.log.Error("a segment of the request log is damaged; the records behind the damage are lost",
 		zap.String("segment", g.path), zap.Int64("records", lost), zap.Error(why))
 }
