@@ -115,9 +115,10 @@ func TestSecretsFromFiles(t *testing.T) {
 	if c.AuthKey.Reveal() != "from-a-file" {
 		t.Errorf("got %q", c.AuthKey.Reveal())
 	}
-	c = mustLoad(t, map[string]string{"key": "from-a-file\r\n", ".env": "PORT=1"}, "ENCRYPTION_KEY_FILE=$DIR/key")
-	if c.EncryptionKey.Reveal() != "from-a-file" {
-		t.Errorf("got %q", c.EncryptionKey.Reveal())
+	c = mustLoad(t, map[string]string{"key": " two words \r\n", ".env": "PORT=1"}, "ENCRYPTION_KEY_FILE= $DIR/key")
+	same := mustLoad(t, nil, "ENCRYPTION_KEY= two words ")
+	if c.EncryptionKey.Reveal() != " two words " || !c.EncryptionKey.Equal(same.EncryptionKey) {
+		t.Errorf("got %q and %q", c.EncryptionKey.Reveal(), same.EncryptionKey.Reveal())
 	}
 }
 

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -91,7 +90,7 @@ func newLoader(from Sources) *loader {
 
 	file := from.File
 	if file == "" {
-		file = l.find(FileVariable).text
+		file = strings.TrimSpace(l.find(FileVariable).text)
 	}
 	if file != "" {
 		values, faults := readYAML(file)
@@ -114,7 +113,7 @@ func (l *loader) find(names ...string) value {
 	for _, layer := range l.layers {
 		for _, name := range names {
 			if text, _ := layer.lookup(name); strings.TrimSpace(text) != "" {
-				return value{text: strings.TrimSpace(text), source: layer.source}
+				return value{text: text, source: layer.source}
 			}
 		}
 	}
@@ -129,12 +128,14 @@ func (l *loader) load(c *Config, e Entry) {
 	}
 	v := l.find(names...)
 	if e.Secret {
-		v = l.fromFile(e, v)
+		v = l.fromFile(e, v) // as it is: a passphrase may begin or end with a space
+	} else {
+		v.text = strings.TrimSpace(v.text)
 	}
 	if v.source == "" {
 		v = value{text: e.Default, source: sourceDefault}
 		if e.fromDataDir && c.DataDir != defaultDataDir {
-			v.text = path.Join(filepath.ToSlash(c.DataDir), strings.TrimPrefix(e.Default, defaultDataDir+"/"))
+			v.text = filepath.Join(c.DataDir, strings.TrimPrefix(e.Default, defaultDataDir+"/"))
 		}
 	}
 	if err := e.apply(c, v.text); err != nil {
@@ -162,12 +163,13 @@ func (l *loader) fromFile(e Entry, v value) value {
 		l.fault(e.Name, "is set (from "+v.source+"), and so is "+name+" (from "+file.source+"); keep one of them")
 		return v
 	}
-	text, err := readSecretFile(file.text)
+	path := strings.TrimSpace(file.text)
+	text, err := readSecretFile(path)
 	if err != nil {
 		l.fault(name, err.Error()+" (from "+file.source+")")
 		return v
 	}
-	return value{text: text, source: file.text}
+	return value{text: text, source: path}
 }
 
 func (l *loader) fault(name, message string) {
