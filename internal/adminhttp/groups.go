@@ -16,12 +16,13 @@ import (
 	"gpt-load/pkg/adminapi"
 )
 
-type groupRef struct {
+// GroupRef is the group of a path. It is exported because huma reads embedded structs only then.
+type GroupRef struct {
 	ID string `path:"id" doc:"Id of the group."`
 }
 
 type groupGet struct {
-	groupRef
+	GroupRef
 	Reveal bool `query:"reveal" doc:"Show secrets in clear."`
 }
 
@@ -119,7 +120,7 @@ func (a *API) group(ctx context.Context, text string) (fleet.Group, error) {
 }
 
 type groupPatch struct {
-	groupRef
+	GroupRef
 	IfMatch string `header:"If-Match" doc:"Change the group only if this is still its revision."`
 	Body    adminapi.GroupPatch
 }
@@ -161,7 +162,7 @@ func (a *API) changeGroup(ctx context.Context, in *groupPatch) (*groupAnswer, er
 }
 
 func (a *API) deleteGroup(ctx context.Context, in *struct {
-	groupRef
+	GroupRef
 	IfMatch string `header:"If-Match" doc:"Delete the group only if this is still its revision."`
 },
 ) (*answer[adminapi.Deleted], error) {

@@ -25,7 +25,7 @@ const (
 const reasonDisabled = "disabled_by_operator"
 
 type keyAction struct {
-	groupRef
+	GroupRef
 	Body adminapi.KeySelection
 }
 
@@ -118,7 +118,7 @@ func (a *API) deleteKeys(ctx context.Context, in *keyAction) (*answer[adminapi.K
 }
 
 func (a *API) testKeys(ctx context.Context, in *struct {
-	groupRef
+	GroupRef
 	Body struct {
 		IDs []string `json:"ids" doc:"At most 100 ids."`
 	} `nameHint:"KeyTestInput"`
@@ -127,7 +127,7 @@ func (a *API) testKeys(ctx context.Context, in *struct {
 	if len(in.Body.IDs) > maxTested {
 		return nil, invalid("ids", "has "+strconv.Itoa(len(in.Body.IDs))+" entries; the limit is "+strconv.Itoa(maxTested))
 	}
-	which, err := a.selection(ctx, &keyAction{groupRef: in.groupRef, Body: adminapi.KeySelection{IDs: in.Body.IDs}})
+	which, err := a.selection(ctx, &keyAction{GroupRef: in.GroupRef, Body: adminapi.KeySelection{IDs: in.Body.IDs}})
 	if err != nil {
 		return nil, err
 	}

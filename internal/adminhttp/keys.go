@@ -17,7 +17,8 @@ import (
 	"gpt-load/pkg/adminapi"
 )
 
-type keyRef struct {
+// KeyRef is the key of a path.
+type KeyRef struct {
 	ID string `path:"id" doc:"Id of the key."`
 }
 
@@ -35,7 +36,7 @@ func (a *API) mountKeys(api huma.API) {
 		OperationID: "search-keys", Method: http.MethodPost, Path: "/keys/search", Tags: tags, Summary: "Find one exact key",
 	}, a.searchKeys)
 	route(api, huma.Operation{OperationID: "get-key", Method: http.MethodGet, Path: "/keys/{id}", Tags: tags, Summary: "Get a key, masked"},
-		func(ctx context.Context, in *keyRef) (*answer[adminapi.Key], error) {
+		func(ctx context.Context, in *KeyRef) (*answer[adminapi.Key], error) {
 			k, err := a.key(ctx, in.ID)
 			if err != nil {
 				return nil, err
@@ -43,7 +44,7 @@ func (a *API) mountKeys(api huma.API) {
 			return &answer[adminapi.Key]{a.wireKey(k)}, nil
 		})
 	route(api, huma.Operation{OperationID: "reveal-key", Method: http.MethodGet, Path: "/keys/{id}/value", Tags: tags, Summary: "Get a key in clear"},
-		func(ctx context.Context, in *keyRef) (*answer[adminapi.KeyValue], error) {
+		func(ctx context.Context, in *KeyRef) (*answer[adminapi.KeyValue], error) {
 			k, err := a.key(ctx, in.ID)
 			if err != nil {
 				return nil, err
@@ -78,7 +79,7 @@ func (a *API) wireKey(stored fleet.Key) adminapi.Key {
 			continue
 		}
 		w.Cooldowns = append(w.Cooldowns, adminapi.Cooldown{Model: c.Model, Until: wireTime(c.Until), Reason: c.Reason})
-		if c.Model == "" && k.State == fleet.KeyActive {
+		if c.Model == "" && (k.State == fleet.KeyActive || k.State == fleet.KeyCooling) {
 			w.State, w.Reason = string(fleet.KeyCooling), c.Reason
 		}
 	}
@@ -95,7 +96,7 @@ func (a *API) keyGroup(ctx context.Context, text string) (fleet.Group, error) {
 }
 
 func (a *API) addKeys(ctx context.Context, in *struct {
-	groupRef
+	GroupRef
 	Body adminapi.KeyInput
 },
 ) (*answer[adminapi.KeyImport], error) {
@@ -118,7 +119,7 @@ func (a *API) addKeys(ctx context.Context, in *struct {
 
 // importInput has no Body, so that huma leaves the body to us: it is read as it comes, not held.
 type importInput struct {
-	groupRef
+	GroupRef
 	Disabled bool `query:"disabled" doc:"Add them switched off."`
 
 	contentType string
@@ -210,7 +211,7 @@ func parseState(text string) (fleet.KeyState, error) {
 }
 
 func (a *API) listKeys(ctx context.Context, in *struct {
-	groupRef
+	GroupRef
 	State  string `query:"state" doc:"Only keys that are active (resting or not), invalid or disabled."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor string `query:"cursor" doc:"next_cursor of the page before."`

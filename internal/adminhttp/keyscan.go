@@ -14,8 +14,9 @@ import (
 	"gpt-load/internal/fleet"
 )
 
-// maxKeyBytes is the longest provider key. Most have under 200 bytes; a Google service account as JSON about 2,400.
-const maxKeyBytes = 8192
+// maxKeyBytes is the longest provider key, the same as in the store. Most have under 200 bytes, a Google service
+// account as JSON about 2,400.
+const maxKeyBytes = 4096
 
 // scannedKey is one key of an import, or why it is none.
 type scannedKey struct {

@@ -1,0 +1,222 @@
+package adminhttp_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"gpt-load/internal/adminhttp"
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/jsonbody"
+	"gpt-load/internal/keypool"
+	"gpt-load/internal/secret"
+	"gpt-load/internal/sqlstore"
+	"gpt-load/pkg/adminapi"
+	"gpt-load/pkg/adminclient"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const authKey = "sk-admin-canary-0123456789abcdef"
+
+// world is a control plane over a real database and real pools, with a tester and a reloader that a test scripts.
+type world struct {
+	t      *testing.T
+	store  *sqlstore.Store
+	pools  *keypool.Pools
+	logs   *observer.ObservedLogs
+	server *httptest.Server
+	client *adminclient.Client // with AUTH_KEY as bearer
+
+	mu        sync.Mutex
+	now       time.Time
+	revisions []int64 // what Changed was called with
+	reloadErr error
+	test      func(fleet.KeyID) (adminhttp.TestResult, error)
+	checks    []adminhttp.Check
+}
+
+func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
+	t.Helper()
+	w := &world{t: t, pools: keypool.NewPools(), now: time.Now(), checks: []adminhttp.Check{{Name: "configuration", Ready: true}}}
+	w.store = openStore(t)
+	core, logs := observer.New(zapcore.DebugLevel)
+	w.logs = logs
+	options := adminhttp.Options{
+		AuthKey: secret.New(authKey), Logger: zap.New(core), Store: w.store, Pools: w, Tester: w, Reloader: w,
+		Ready:          func() []adminhttp.Check { return w.checks },
+		CheckParamPath: func(path string) error { _, err := jsonbody.ParsePath(path); return err },
+		Version:        "2.0.0-test", Clock: w.clock,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	}
+	for _, c := range change {
+		c(&options)
+	}
+	api, err := adminhttp.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := echo.New()
+	api.Mount(e)
+	w.server = httptest.NewServer(e)
+	t.Cleanup(w.server.Close)
+	w.client = w.newClient(adminclient.WithAuthKey(authKey))
+	return w
+}
+
+func openStore(t *testing.T) *sqlstore.Store {
+	t.Helper()
+	ctx := context.Background()
+	s, err := sqlstore.Open(ctx, filepath.Join(t.TempDir(), "gpt-load.db"), sqlstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	install, err := s.Install(ctx)
+	if err == nil {
+		t.Fatal("an empty database has an install row")
+	}
+	if err := s.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if install, err = s.Install(ctx); err != nil {
+		t.Fatal(err)
+	}
+	box, err := secret.NewBox(secret.New(""), install.Salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Unlock(ctx, box); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (w *world) newClient(options ...adminclient.Option) *adminclient.Client {
+	w.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	checked := &http.Client{Jar: jar, Transport: &documented{t: w.t, next: transport, api: document(w.t)}}
+	c, err := adminclient.New(w.server.URL, append([]adminclient.Option{adminclient.WithHTTPClient(checked)}, options...)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+// Changed implements adminhttp.Reloader.
+func (w *world) Changed(_ context.Context, revision int64) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.revisions = append(w.revisions, revision)
+	return w.reloadErr
+}
+
+func (w *world) lastRevision() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.revisions) == 0 {
+		return 0
+	}
+	return w.revisions[len(w.revisions)-1]
+}
+
+// Counts implements adminhttp.Pools.
+func (w *world) Counts(group fleet.GroupID) fleet.KeyCounts {
+	if pool := w.pools.Get(group); pool != nil {
+		return pool.Counts(w.clock())
+	}
+	return fleet.KeyCounts{}
+}
+
+// Live implements adminhttp.Pools.
+func (w *world) Live(group fleet.GroupID, id fleet.KeyID) (fleet.Key, bool) {
+	if pool := w.pools.Get(group); pool != nil {
+		return pool.Get(id, w.clock())
+	}
+	return fleet.Key{}, false
+}
+
+// KeysChanged implements adminhttp.Pools.
+func (w *world) KeysChanged(_ context.Context, group fleet.GroupID, added []fleet.Key, changes []fleet.KeyChange, removed []fleet.KeyID) {
+	pool := w.pools.Ensure(group)
+	pool.Put(added...)
+	for _, c := range changes {
+		pool.Apply(c)
+	}
+	pool.Remove(removed...)
+}
+
+// TestKey implements adminhttp.Tester.
+func (w *world) TestKey(_ context.Context, _ fleet.GroupID, id fleet.KeyID) (adminhttp.TestResult, error) {
+	return w.test(id)
+}
+
+func (w *world) group(in adminapi.GroupInput) adminapi.Group {
+	w.t.Helper()
+	g, err := w.client.CreateGroup(w.t.Context(), in)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return g
+}
+
+func openai(name string) adminapi.GroupInput {
+	return adminapi.GroupInput{
+		Name: name, Channel: adminapi.ChannelOpenAI, Upstreams: []adminapi.Upstream{{URL: "https://api.openai.com", Weight: 1}},
+	}
+}
+
+// refused checks that err is an answer of the API with a code, and returns it.
+func refused(t *testing.T, err error, code adminapi.Code) *adminclient.Error {
+	t.Helper()
+	var e *adminclient.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Fatalf("got %v, want an answer with code %s", err, code)
+	}
+	if e.RequestID == "" {
+		t.Errorf("no request id in %v", e)
+	}
+	return e
+}
+
+func fieldsOf(e *adminclient.Error) []string {
+	fields := make([]string, len(e.Details))
+	for i, d := range e.Details {
+		fields[i] = d.Field
+	}
+	return fields
+}
