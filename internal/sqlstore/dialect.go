@@ -1,20 +1,25 @@
 package sqlstore
 
-// dialect is what differs between the databases and bun does not smooth over. Each is an SQL expression; column
-// is a name, never a value.
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// dialect is what differs between the databases and bun does not smooth over.
 type dialect struct {
 	name string // of the migrations folder
-	// contains is true when the column holds the placeholder's text, case-sensitively.
+	// contains is an SQL expression, true when the column holds the placeholder's text, case-sensitively.
 	contains func(column string) string
-	// hex is the upper-case hexadecimal text of a binary column.
+	// hex is an SQL expression, the upper-case hexadecimal text of a binary column.
 	hex func(column string) string
-	// reclaim gives up to ?0 free pages back to the file system; empty where the database does so by itself.
-	reclaim string
+	// reclaim gives free pages back to the file system; nil where the database does so by itself.
+	reclaim func(ctx context.Context, db *bun.DB, pages int) (freed int, err error)
 }
 
 var sqliteDialect = dialect{
 	name:     "sqlite",
 	contains: func(column string) string { return "instr(" + column + ", ?) > 0" },
 	hex:      func(column string) string { return "hex(" + column + ")" },
-	reclaim:  "PRAGMA incremental_vacuum(?0)",
+	reclaim:  reclaimSQLite,
 }

@@ -23,8 +23,8 @@ type settingRow struct {
 
 func settingPlace(name string) string { return "settings/" + name }
 
-// Revision is the number of the newest configuration. Every write of settings, groups or members raises it in the
-// same transaction.
+// Revision is the number of the newest configuration, 0 before the first. Every write of settings, groups or members
+// raises it in the same transaction.
 func (s *Store) Revision(ctx context.Context) (int64, error) {
 	var revision int64
 	err := s.read(ctx, "reading the revision", func(ctx context.Context, db bun.IDB) error {

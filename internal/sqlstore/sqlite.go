@@ -109,3 +109,19 @@ func untilOpen(ctx context.Context, db *sql.DB) error {
 		}
 	}
 }
+
+func reclaimSQLite(ctx context.Context, db *bun.DB, pages int) (freed int, err error) {
+	var before, after int
+	if err := db.NewRaw("PRAGMA freelist_count").Scan(ctx, &before); err != nil || before == 0 {
+		return 0, err
+	}
+	if _, err := db.ExecContext(ctx, "PRAGMA incremental_vacuum("+strconv.Itoa(pages)+")"); err != nil {
+		return 0, err
+	}
+	if err := db.NewRaw("PRAGMA freelist_count").Scan(ctx, &after); err != nil {
+		return 0, err
+	}
+	// The file shrinks when the log is written back into it; readers that are inside are not waited for.
+	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
+	return before - after, err
+}

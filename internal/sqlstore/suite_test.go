@@ -24,6 +24,8 @@ func runSuite(t *testing.T, open opener) {
 		"Settings": testSettings,
 		"Groups":   testGroups,
 		"Keys":     testKeys,
+		"Records":  testRecords,
+		"Stats":    testStats,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}

@@ -13,7 +13,7 @@ CREATE TABLE revisions (
     name  TEXT    NOT NULL PRIMARY KEY,
     value INTEGER NOT NULL
 );
-INSERT INTO revisions (name, value) VALUES ('configuration', 1);
+INSERT INTO revisions (name, value) VALUES ('configuration', 0);
 
 CREATE TABLE settings (
     name       TEXT    NOT NULL PRIMARY KEY,

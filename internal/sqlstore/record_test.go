@@ -1,0 +1,332 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/requestlog"
+	"gpt-load/internal/sqlstore"
+)
+
+var noon = time.Date(2026, 3, 4, 12, 30, 0, 123456000, time.UTC)
+
+// record is a successful request that started n seconds after noon.
+func record(n int) fleet.RequestRecord {
+	at := noon.Add(time.Duration(n) * time.Second)
+	return fleet.RequestRecord{
+		ID: fleet.NewRecordID(at), StartedAt: at, Duration: 1500 * time.Microsecond, TimeToFirstByte: time.Millisecond,
+		GroupID: 1, GroupName: "main", ProxyKeyFingerprint: "aabbccddeeff", ClientIP: "192.0.2.1", UserAgent: "OpenAI/Go", Method: "POST",
+		Path: "/v1/chat/completions", ModelAsked: "asked", ModelSent: "sent", Status: 200, Class: fleet.ClassOK, RequestBytes: 10, ResponseBytes: 20,
+		Attempts: []fleet.Attempt{{GroupID: 1, KeyID: 7, KeyTail: "abcd", Upstream: "api.example.com:443", Status: 200, Class: fleet.ClassOK, Duration: time.Millisecond}},
+	}
+}
+
+func write(t testing.TB, s *sqlstore.Store, position int64, records ...fleet.RequestRecord) {
+	t.Helper()
+	if err := s.WriteRecords(t.Context(), requestlog.Batch{Source: "spool", Position: position, Records: records}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testRecords(t *testing.T, open opener) {
+	t.Run("RoundTrip", func(t *testing.T) { testRecordRoundTrip(t, open(t)) })
+	t.Run("Once", func(t *testing.T) { testRecordsOnce(t, open(t)) })
+	t.Run("Poison", func(t *testing.T) { testPoisonousRecords(t, open(t)) })
+	t.Run("Pages", func(t *testing.T) { testRecordPages(t, open(t)) })
+	t.Run("Filters", func(t *testing.T) { testRecordFilters(t, open(t)) })
+	t.Run("Retention", func(t *testing.T) { testRetention(t, open(t)) })
+}
+
+func testRecordRoundTrip(t *testing.T, s *sqlstore.Store) {
+	want := record(0)
+	want.ParentID, want.ParentName, want.Stream = 2, "all", true
+	want.Status, want.Class, want.Error = 502, fleet.ClassUpstream, "it's \"broken\" \\ ? ?0 组"
+	want.Attempts = append(want.Attempts, fleet.Attempt{GroupID: 3, KeyID: math.MaxInt64, Class: fleet.ClassUpstream, Reason: "refused <&> \u2028"})
+	want.Capture = &fleet.BodyCapture{Request: []byte("\x00\xff{}"), Response: []byte{}, ResponseTruncated: true}
+	empty := fleet.RequestRecord{ID: fleet.NewRecordID(noon)}
+	write(t, s, 1, want, empty)
+	got := must(s.Record(t.Context(), want.ID))(t)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read  %+v\nwrote %+v", got, want)
+	}
+	if got := must(s.Record(t.Context(), empty.ID))(t); !reflect.DeepEqual(got, empty) {
+		t.Errorf("read %+v", got)
+	}
+	page, _ := must2(s.Records(t.Context(), fleet.RecordQuery{Class: fleet.ClassUpstream}))(t)
+	want.Capture = nil
+	if len(page) != 1 || !reflect.DeepEqual(page[0], want) {
+		t.Errorf("listed %+v", page)
+	}
+	_, err := s.Record(t.Context(), fleet.NewRecordID(noon))
+	wantCode(t, err, fleet.CodeNotFound)
+}
+
+func testRecordsOnce(t *testing.T, s *sqlstore.Store) {
+	ctx := t.Context()
+	if got := must(s.Position(ctx, "spool"))(t); got != 0 {
+		t.Errorf("a new source stands at %d", got)
+	}
+	a, b, c, d := record(0), record(1), record(2), record(3)
+	a.Capture = &fleet.BodyCapture{Request: []byte("x")}
+	write(t, s, 2, a, b, a)
+	write(t, s, 2, a, b, c) // the same position: already there
+	write(t, s, 1, c)
+	write(t, s, 4, a, b, c, d) // overlaps: only what is new counts
+	write(t, s, 9)
+	if got := must(s.Position(ctx, "spool"))(t); got != 9 {
+		t.Errorf("position %d", got)
+	}
+	page, _ := must2(s.Records(ctx, fleet.RecordQuery{}))(t)
+	stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t)
+	if len(page) != 4 || len(stats) != 1 || stats[0].Requests != 4 {
+		t.Errorf("%d records, sums %+v", len(page), stats)
+	}
+	if err := s.WriteRecords(ctx, requestlog.Batch{Source: "another", Position: 1, Records: []fleet.RequestRecord{record(4)}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(s.Position(ctx, "spool"))(t); got != 9 {
+		t.Errorf("another source moved the position to %d", got)
+	}
+}
+
+func testPoisonousRecords(t *testing.T, s *sqlstore.Store) {
+	long := strings.Repeat("ü\x00\xff", 100_000)
+	bad := fleet.RequestRecord{
+		ID: fleet.NewRecordID(noon), StartedAt: time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC), Duration: -5, TimeToFirstByte: math.MaxInt64,
+		GroupID: -1, GroupName: long, ParentID: math.MinInt64, ParentName: long, ProxyKeyFingerprint: long, ClientIP: long, UserAgent: long, Method: long, Path: long,
+		ModelAsked: long, ModelSent: long, Status: math.MinInt32, Class: fleet.Class(long), Error: long, RequestBytes: -1, ResponseBytes: math.MaxInt64,
+		Capture: &fleet.BodyCapture{Request: bytes.Repeat([]byte{0}, 3<<20)},
+	}
+	for range 500 {
+		bad.Attempts = append(bad.Attempts, fleet.Attempt{KeyTail: long, Upstream: long, Class: fleet.Class(long), Reason: long, Duration: math.MinInt64})
+	}
+	late, zero, good := record(1), fleet.RequestRecord{}, record(2)
+	late.StartedAt = time.Date(292277, 1, 1, 0, 0, 0, 0, time.UTC)
+	write(t, s, 1, bad, late, zero, good)
+	got := must(s.Record(t.Context(), bad.ID))(t)
+	if !strings.HasPrefix(got.ModelAsked, "ü??ü") || len(got.ModelAsked) > 512 || len(got.Error) > 500 || len(got.Attempts) != 64 || got.Duration != 0 || got.RequestBytes != 0 {
+		t.Errorf("cleaned to %.200v", got)
+	}
+	if len(got.Capture.Request) != 1<<20 || !got.Capture.RequestTruncated {
+		t.Errorf("a body of %d bytes was kept", len(got.Capture.Request))
+	}
+	if got := must(s.Record(t.Context(), good.ID))(t); got.ModelAsked != "asked" {
+		t.Errorf("the good one: %+v", got)
+	}
+	page, _ := must2(s.Records(t.Context(), fleet.RecordQuery{Model: long}))(t)
+	if len(page) != 1 || page[0].ID != bad.ID {
+		t.Errorf("looking for the odd model found %d records", len(page))
+	}
+}
+
+func testRecordPages(t *testing.T, s *sqlstore.Store) {
+	var all []fleet.RequestRecord
+	for i := range 700 {
+		r := record(i)
+		if i%3 == 0 {
+			r.ParentID, r.GroupID = 1, 0
+		}
+		all = append(all, r)
+	}
+	write(t, s, 1, all...)
+	for _, q := range []fleet.RecordQuery{{Limit: 100}, {Limit: 99, GroupID: 1}, {Limit: 1000}} {
+		want := len(all)
+		for {
+			page, next := must2(s.Records(t.Context(), q))(t)
+			for _, r := range page {
+				want--
+				if r.ID != all[want].ID {
+					t.Fatalf("%+v: out of order at %d", q, want)
+				}
+			}
+			if q.Cursor = next; next == "" {
+				break
+			}
+		}
+		if want != 0 {
+			t.Errorf("%d records were not shown", want)
+		}
+	}
+	_, _, err := s.Records(t.Context(), fleet.RecordQuery{Cursor: "nonsense"})
+	wantCode(t, err, fleet.CodeInvalid)
+}
+
+func testRecordFilters(t *testing.T, s *sqlstore.Store) {
+	plain, odd := record(0), record(10)
+	odd.GroupID, odd.ParentID, odd.Stream, odd.Status, odd.Class = 5, 6, true, 429, fleet.ClassLimited
+	odd.ModelAsked, odd.ModelSent, odd.ProxyKeyFingerprint, odd.ClientIP = "o1", "o2", "ffffff", "2001:db8::1"
+	odd.Error, odd.Path = "100%_Wrong!", "/v1/Odd"
+	odd.Attempts = []fleet.Attempt{{KeyID: 77, KeyTail: `<"'\`}, {KeyID: 8, KeyTail: "ABCD", Reason: `"k":7,`}}
+	write(t, s, 1, plain, odd)
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		q    fleet.RecordQuery
+		want []fleet.RequestRecord
+	}{
+		"nothing":       {fleet.RecordQuery{}, []fleet.RequestRecord{odd, plain}},
+		"from":          {fleet.RecordQuery{From: odd.StartedAt}, []fleet.RequestRecord{odd}},
+		"from later":    {fleet.RecordQuery{From: odd.StartedAt.Add(time.Microsecond)}, nil},
+		"to":            {fleet.RecordQuery{To: odd.StartedAt}, []fleet.RequestRecord{plain}},
+		"to later":      {fleet.RecordQuery{To: odd.StartedAt.Add(time.Microsecond)}, []fleet.RequestRecord{odd, plain}},
+		"group":         {fleet.RecordQuery{GroupID: 5}, []fleet.RequestRecord{odd}},
+		"parent":        {fleet.RecordQuery{GroupID: 6}, []fleet.RequestRecord{odd}},
+		"model asked":   {fleet.RecordQuery{Model: "o1"}, []fleet.RequestRecord{odd}},
+		"model sent":    {fleet.RecordQuery{Model: "o2"}, []fleet.RequestRecord{odd}},
+		"model case":    {fleet.RecordQuery{Model: "O1"}, nil},
+		"status":        {fleet.RecordQuery{Status: 429}, []fleet.RequestRecord{odd}},
+		"status range":  {fleet.RecordQuery{StatusFrom: 200, StatusTo: 299}, []fleet.RequestRecord{plain}},
+		"class":         {fleet.RecordQuery{Class: fleet.ClassLimited}, []fleet.RequestRecord{odd}},
+		"class ok":      {fleet.RecordQuery{Class: fleet.ClassOK}, []fleet.RequestRecord{plain}},
+		"stream":        {fleet.RecordQuery{Stream: &yes}, []fleet.RequestRecord{odd}},
+		"no stream":     {fleet.RecordQuery{Stream: &no}, []fleet.RequestRecord{plain}},
+		"retried":       {fleet.RecordQuery{Retried: &yes}, []fleet.RequestRecord{odd}},
+		"not retried":   {fleet.RecordQuery{Retried: &no}, []fleet.RequestRecord{plain}},
+		"key":           {fleet.RecordQuery{KeyID: 7}, []fleet.RequestRecord{plain}},
+		"another key":   {fleet.RecordQuery{KeyID: 77}, []fleet.RequestRecord{odd}},
+		"tail":          {fleet.RecordQuery{KeyTail: "ABCD"}, []fleet.RequestRecord{odd}},
+		"quoted tail":   {fleet.RecordQuery{KeyTail: `<"'\`}, []fleet.RequestRecord{odd}},
+		"part of tail":  {fleet.RecordQuery{KeyTail: "BCD"}, nil},
+		"proxy key":     {fleet.RecordQuery{ProxyKeyFingerprint: "ffffff"}, []fleet.RequestRecord{odd}},
+		"ip":            {fleet.RecordQuery{ClientIP: "2001:db8::1"}, []fleet.RequestRecord{odd}},
+		"error text":    {fleet.RecordQuery{Text: "%_wrong!"}, []fleet.RequestRecord{odd}},
+		"path text":     {fleet.RecordQuery{Text: "v1/ODD"}, []fleet.RequestRecord{odd}},
+		"id":            {fleet.RecordQuery{Text: odd.ID.String()}, []fleet.RequestRecord{odd}},
+		"part of id":    {fleet.RecordQuery{Text: plain.ID.String()[20:]}, []fleet.RequestRecord{plain}},
+		"no such text":  {fleet.RecordQuery{Text: "x%g"}, nil},
+		"injection":     {fleet.RecordQuery{Text: "' OR 1=1 --", Model: "' OR 1=1 --"}, nil},
+		"text and more": {fleet.RecordQuery{Text: "v1", Status: 200}, []fleet.RequestRecord{plain}},
+		"odd bytes":     {fleet.RecordQuery{Text: "\x00\xff", Model: "\x00", ClientIP: "\xff", KeyTail: "\x00", Class: "\x00"}, nil},
+	} {
+		page, next := must2(s.Records(t.Context(), c.q))(t)
+		if next != "" || !reflect.DeepEqual(ids(page), ids(c.want)) {
+			t.Errorf("%s: found %v, want %v", name, ids(page), ids(c.want))
+		}
+	}
+}
+
+func ids(records []fleet.RequestRecord) []string {
+	var list []string
+	for _, r := range records {
+		list = append(list, r.ID.String())
+	}
+	return list
+}
+
+func testRetention(t *testing.T, s *sqlstore.Store) {
+	ctx := t.Context()
+	var all []fleet.RequestRecord
+	for i := range 300 {
+		r := record(i)
+		r.Capture = &fleet.BodyCapture{Request: bytes.Repeat([]byte("x"), 20_000)}
+		all = append(all, r)
+	}
+	write(t, s, 1, all...)
+	cut := all[250].StartedAt
+	for _, want := range []int{100, 100, 50, 0} {
+		if got := must(s.DeleteRecordsBefore(ctx, cut, 100))(t); got != want {
+			t.Errorf("deleted %d, want %d", got, want)
+		}
+	}
+	page, _ := must2(s.Records(ctx, fleet.RecordQuery{Limit: 1000}))(t)
+	if len(page) != 50 {
+		t.Errorf("%d records left", len(page))
+	}
+	if r := must(s.Record(ctx, all[250].ID))(t); r.Capture == nil {
+		t.Error("a body that should stay is gone")
+	}
+	if stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t); stats[0].Requests != 300 {
+		t.Errorf("retention changed the sums: %+v", stats)
+	}
+	if n := must(s.DeleteStatsBefore(ctx, noon))(t); n != 1 {
+		t.Errorf("%d rows of statistics deleted", n)
+	}
+	if n := must(s.DeleteStatsBefore(ctx, noon))(t); n != 0 {
+		t.Errorf("%d rows of statistics deleted", n)
+	}
+}
+
+func testStats(t *testing.T, open opener) {
+	t.Run("Sums", func(t *testing.T) { testSums(t, open(t)) })
+	t.Run("Bound", func(t *testing.T) { testModelBound(t, open(t)) })
+}
+
+func testSums(t *testing.T, s *sqlstore.Store) {
+	classes := []fleet.Class{
+		fleet.ClassOK, fleet.ClassClient, fleet.ClassCanceled, fleet.ClassKeyDead, fleet.ClassKeyExhausted, fleet.ClassKeySuspect,
+		fleet.ClassModelDenied, fleet.ClassLimited, fleet.ClassUpstream, fleet.ClassGateway,
+	}
+	var batch []fleet.RequestRecord
+	for i, class := range classes {
+		r := record(i)
+		r.Class = class
+		batch = append(batch, r)
+	}
+	next := record(3600)
+	next.ModelSent, next.GroupID, next.ParentID, next.TimeToFirstByte = "other", 2, 9, 0
+	next.Attempts = append(next.Attempts, fleet.Attempt{}, fleet.Attempt{})
+	write(t, s, 1, batch[:5]...)
+	write(t, s, 2, append(batch[5:], next)...)
+
+	first := noon.Truncate(time.Hour)
+	sum := fleet.StatsRow{
+		Requests: 10, Succeeded: 1, ClientFaults: 2, Failed: 7, RequestBytes: 100, ResponseBytes: 200,
+		DurationSum: 15 * time.Millisecond, FirstBytes: 10, FirstByteSum: 10 * time.Millisecond,
+	}
+	last := fleet.StatsRow{Requests: 1, Succeeded: 1, Retries: 2, RequestBytes: 10, ResponseBytes: 20, DurationSum: 1500 * time.Microsecond}
+	hours := []fleet.StatsRow{sum, last}
+	hours[0].Hour, hours[1].Hour = first, first.Add(time.Hour)
+	groups := []fleet.StatsRow{sum, last}
+	groups[0].GroupID, groups[0].Model, groups[0].ProxyKeyFingerprint = 1, "sent", "aabbccddeeff"
+	groups[1].GroupID, groups[1].Model, groups[1].ProxyKeyFingerprint = 2, "other", "aabbccddeeff"
+	for name, c := range map[string]struct {
+		q    fleet.StatsQuery
+		want []fleet.StatsRow
+	}{
+		"hours":      {fleet.StatsQuery{By: []fleet.StatsBy{fleet.StatsByHour}}, hours},
+		"from":       {fleet.StatsQuery{From: first.Add(time.Hour), By: []fleet.StatsBy{fleet.StatsByHour}}, hours[1:]},
+		"to":         {fleet.StatsQuery{To: first.Add(time.Hour)}, []fleet.StatsRow{sum}},
+		"asked":      {fleet.StatsQuery{GroupID: 9}, []fleet.StatsRow{last}},
+		"served":     {fleet.StatsQuery{GroupID: 1}, []fleet.StatsRow{sum}},
+		"model":      {fleet.StatsQuery{Model: "other"}, []fleet.StatsRow{last}},
+		"everything": {fleet.StatsQuery{By: []fleet.StatsBy{fleet.StatsByGroup, fleet.StatsByModel, fleet.StatsByProxyKey}}, groups},
+		"none":       {fleet.StatsQuery{GroupID: 77}, []fleet.StatsRow{{}}},
+	} {
+		if got := must(s.Stats(t.Context(), c.q))(t); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", name, got, c.want)
+		}
+	}
+	_, err := s.Stats(t.Context(), fleet.StatsQuery{By: []fleet.StatsBy{"1; DROP TABLE"}})
+	wantCode(t, err, fleet.CodeInvalid)
+}
+
+func testModelBound(t *testing.T, s *sqlstore.Store) {
+	const models = 5000
+	n := 0
+	for position := int64(1); n < models; position++ {
+		var batch []fleet.RequestRecord
+		for range 1000 {
+			r := record(0)
+			r.ModelSent = fmt.Sprintf("made-up-%05d", n)
+			batch = append(batch, r)
+			n++
+		}
+		write(t, s, position, append(batch, record(0))...)
+	}
+	byModel := must(s.Stats(t.Context(), fleet.StatsQuery{By: []fleet.StatsBy{fleet.StatsByModel}}))(t)
+	var total, known int64
+	for _, row := range byModel {
+		total += row.Requests
+		if row.Model == "sent" {
+			known = row.Requests
+		}
+	}
+	if len(byModel) > 2001 || total != models+5 || known != 5 {
+		t.Errorf("%d rows, %d requests, %d of the model that was there first", len(byModel), total, known)
+	}
+}
