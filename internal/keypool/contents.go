@@ -22,7 +22,6 @@ func (p *Pool) Put(keys ...fleet.Key) {
 			p.put(&portion[i])
 			p.touchID(portion[i].ID)
 		}
-		p.scatter()
 		p.mu.Unlock()
 	}
 }
@@ -75,7 +74,6 @@ func (p *Pool) putLoaded(keys []fleet.Key) error {
 				p.put(&portion[i])
 			}
 		}
-		p.scatter()
 		p.mu.Unlock()
 	}
 	return nil
@@ -201,11 +199,11 @@ func (p *Pool) makeRoom() {
 		return
 	}
 	p.base.usable.Store(p.base.usable.Load().copyTo(2 * size))
-	p.eachLane(func(l *lane) {
+	for _, l := range p.lanes {
 		if usable := l.usable.Load(); usable != nil {
 			l.usable.Store(usable.copyTo(2 * size))
 		}
-	})
+	}
 }
 
 // setState moves a key to a state and makes it usable or not. Only an active key keeps rests.
@@ -217,7 +215,7 @@ func (p *Pool) setState(i uint32, s *slot, to state) {
 		p.dropRests(s)
 	}
 	p.refresh(i, s, nil)
-	p.noteChange()
+	p.change++
 }
 
 func (p *Pool) remove(i uint32, id fleet.KeyID) {

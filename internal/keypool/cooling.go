@@ -26,7 +26,7 @@ func (p *Pool) cool(i uint32, l *lane, until, guess int64, reason string) (moved
 		moved = until - r.until
 		r.until, r.guess, r.reason = until, guess, reason
 		l.resting.move(r.place, until)
-		p.noteChange()
+		p.change++
 		return moved
 	}
 	r.until, r.guess, r.reason = until, guess, reason
@@ -37,7 +37,7 @@ func (p *Pool) cool(i uint32, l *lane, until, guess int64, reason string) (moved
 	l.resting.push(until, r)
 	p.refresh(i, s, l)
 	s.tidy()
-	p.noteChange()
+	p.change++
 	if until < p.due.Load() {
 		p.due.Store(until)
 	}
@@ -57,7 +57,7 @@ func (p *Pool) endRest(r *rest) {
 	}
 	p.refresh(r.slot, s, l)
 	s.tidy()
-	p.noteChange()
+	p.change++
 }
 
 // forget takes a rest that is in no heap out of its key.
@@ -99,17 +99,16 @@ func (p *Pool) refresh(i uint32, s *slot, l *lane) {
 	for _, l := range p.lanes {
 		refreshLane(i, s, l, usable)
 	}
-	for _, l := range p.overflow {
-		refreshLane(i, s, l, usable)
-	}
 }
 
 func refreshLane(i uint32, s *slot, l *lane, usable bool) {
-	if len(l.resting) == 0 {
-		l.usable.Store(nil)
-		return
+	switch usableHere := l.usable.Load(); {
+	case usableHere == nil:
+	case len(l.resting) == 0:
+		l.usable.Store(nil) // the base lane's are the same from now on
+	default:
+		usableHere.put(i, usable && !s.restsIn(l))
 	}
-	l.usable.Load().put(i, usable && !s.restsIn(l))
 }
 
 // drain ends the rests that are over and forgets what was remembered long enough, at most budget of them; the
@@ -118,25 +117,11 @@ func (p *Pool) drain(at int64, budget int) (more bool) {
 	if at < p.due.Load() {
 		return false
 	}
-	next := int64(math.MaxInt64)
-	next = min(next, p.drainLane(&p.base, at, &budget))
+	next := p.drainLane(&p.base, at, &budget)
 	for _, l := range p.lanes {
 		next = min(next, p.drainLane(l, at, &budget))
 	}
-	for _, l := range p.overflow {
-		next = min(next, p.drainLane(l, at, &budget))
-	}
-	for len(p.lapsed) > 0 && p.lapsed[0].due <= at && budget > 0 {
-		r := p.lapsed[0].r
-		p.lapsed.remove(0)
-		s := p.slots.at(r.slot)
-		p.forget(s, r)
-		s.tidy()
-		budget--
-	}
-	if len(p.lapsed) > 0 {
-		next = min(next, p.lapsed[0].due)
-	}
+	next = min(next, p.drainLapsed(at, &budget))
 	p.due.Store(next)
 	return next <= at
 }
@@ -153,7 +138,21 @@ func (p *Pool) drainLane(l *lane, at int64, budget *int) int64 {
 	return math.MaxInt64
 }
 
-func (p *Pool) noteChange() { p.change++ }
+// drainLapsed returns when the next lapsed rest is to be forgotten.
+func (p *Pool) drainLapsed(at int64, budget *int) int64 {
+	for len(p.lapsed) > 0 {
+		if first := p.lapsed[0]; first.due > at || *budget == 0 {
+			return first.due
+		}
+		r := p.lapsed[0].r
+		p.lapsed.remove(0)
+		s := p.slots.at(r.slot)
+		p.forget(s, r)
+		s.tidy()
+		*budget--
+	}
+	return math.MaxInt64
+}
 
 // Soonest says when Choose could find a key for the model: now when it can already, otherwise when the first
 // key outside tried comes back from its rests. It returns false when no key will come back by itself.

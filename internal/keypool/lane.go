@@ -3,6 +3,7 @@ package keypool
 import (
 	"hash/maphash"
 	"maps"
+	"strings"
 	"sync/atomic"
 )
 
@@ -80,11 +81,11 @@ func (p *Pool) openLane(model string) *lane {
 	}
 	d := p.directory.Load()
 	next := &directory{byModel: d.byModel, shared: d.shared}
-	if len(model) > maxModelName || len(p.lanes) >= maxLanes && !p.dropIdleLane(next) {
+	if len(model) > maxModelName || len(d.byModel) >= maxLanes && !p.dropIdleLane(next) {
 		return p.openShared(next, shareOf(model))
 	}
+	model = strings.Clone(model) // it may be cut out of a request body
 	l := p.newLane(model)
-	p.lanes = append(p.lanes, l)
 	next.byModel = maps.Clone(next.byModel)
 	next.byModel[model] = l
 	p.directory.Store(next)
@@ -94,6 +95,7 @@ func (p *Pool) openLane(model string) *lane {
 func (p *Pool) newLane(model string) *lane {
 	l := &lane{model: model}
 	l.cursor.Store(p.base.cursor.Load())
+	p.lanes = append(p.lanes, l)
 	return l
 }
 
@@ -107,16 +109,15 @@ func (p *Pool) openShared(next *directory, share int) *lane {
 	}
 	shared[share] = p.newLane("")
 	next.shared = shared
-	p.overflow = append(p.overflow, shared[share])
 	p.directory.Store(next)
 	return shared[share]
 }
 
-// dropIdleLane makes room by taking out the lane without rests that was left alone longest.
+// dropIdleLane makes room by taking out the lane of a model in which nothing rested for the longest time.
 func (p *Pool) dropIdleLane(next *directory) bool {
 	oldest := -1
 	for i, l := range p.lanes {
-		if l.rests == 0 && (oldest < 0 || l.lastUse < p.lanes[oldest].lastUse) {
+		if l.model != "" && l.rests == 0 && (oldest < 0 || l.lastUse < p.lanes[oldest].lastUse) {
 			oldest = i
 		}
 	}
@@ -130,14 +131,4 @@ func (p *Pool) dropIdleLane(next *directory) bool {
 	p.lanes[last] = nil
 	p.lanes = p.lanes[:last]
 	return true
-}
-
-// eachLane visits every lane but the base lane.
-func (p *Pool) eachLane(visit func(*lane)) {
-	for _, l := range p.lanes {
-		visit(l)
-	}
-	for _, l := range p.overflow {
-		visit(l)
-	}
 }

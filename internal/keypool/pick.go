@@ -55,8 +55,7 @@ func (t *Tried) has(id fleet.KeyID) bool {
 // Fault is a verdict that blames a key.
 type Fault struct {
 	Class fleet.Class // classes that blame nobody or somebody else have no effect
-	// Until is the provider's own hint for fleet.ClassLimited and fleet.ClassKeyExhausted; the zero time, or
-	// one that is over, is no hint.
+	// Until is the provider's own hint with fleet.ClassLimited; the zero time, or one that is over, is no hint.
 	Until time.Time
 	// AllModels rests the key for every model, not only for the one asked.
 	AllModels bool

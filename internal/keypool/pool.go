@@ -23,14 +23,12 @@ type Pool struct {
 
 	base lane
 
-	mu       sync.Mutex // guards all below, and every write to slots, lanes and directory
-	index    map[fleet.KeyID]uint32
-	lanes    []*lane
-	overflow []*lane
-	lapsed   restHeap
-	counts   [states]int
-	start    uint32 // where the base cursor was put; still there means that nothing was chosen yet
-	change   uint64 // goes up with every change that Soonest could see
+	mu     sync.Mutex // guards all below, and every write to slots, lanes and directory
+	index  map[fleet.KeyID]uint32
+	lanes  []*lane // all but the base lane
+	lapsed restHeap
+	counts [states]int
+	change uint64 // goes up with every change that Soonest could see
 
 	loading sync.Mutex // one Replace at a time
 	load    uint32     // number of the last Replace, 0 before the first
@@ -40,8 +38,9 @@ type Pool struct {
 // NewPool makes an empty pool for the keys of one group.
 func NewPool(id fleet.GroupID) *Pool {
 	p := &Pool{id: id, index: make(map[fleet.KeyID]uint32)}
-	p.directory.Store(&directory{})
+	p.directory.Store(&directory{byModel: map[string]*lane{}})
 	p.base.usable.Store(newBitmap(0))
+	p.base.cursor.Store(unset | rand.Uint32())
 	p.due.Store(math.MaxInt64)
 	return p
 }
@@ -115,9 +114,16 @@ func (p *Pool) usableIn(l *lane) *bitmap {
 	return p.base.usable.Load()
 }
 
+// unset marks the cursor of a pool from which nothing was chosen yet. The other bits are random, so that the
+// nodes of a fleet do not all begin with the same key.
+const unset = 1 << 31
+
 // find goes once around the slots, beginning at from, for a usable key that is not in tried. It passes over
 // at most the keys of tried and those that are being removed at this moment.
 func (p *Pool) find(usable *bitmap, from uint32, tried *Tried) (uint32, *credential) {
+	if from&unset != 0 {
+		from = (from &^ unset) % uint32(usable.size())
+	}
 	if i, found := p.findBetween(usable, from, math.MaxUint32, tried); found != nil {
 		return i, found
 	}
@@ -203,18 +209,6 @@ func (p *Pool) Lookup(id fleet.KeyID, now time.Time) (Pick, bool) {
 		return Pick{}, false
 	}
 	return Pick{KeyID: id, Value: p.slots.at(i).credential.Load().value, slot: i, at: now.UnixNano()}, true
-}
-
-// scatter moves the base cursor to a random slot as long as nothing was chosen, so that the nodes of a fleet
-// do not all begin with the same keys; the caller holds the lock.
-func (p *Pool) scatter() {
-	if p.slots.used == 0 {
-		return
-	}
-	start := rand.Uint32N(p.slots.used)
-	if p.base.cursor.CompareAndSwap(p.start, start) {
-		p.start = start
-	}
 }
 
 // The span of time that nanoseconds since 1970 can tell.

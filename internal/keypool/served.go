@@ -2,6 +2,7 @@ package keypool
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,7 +108,7 @@ func (m *served) open(model string, at int64) *servedBy {
 		delete(next, name)
 	}
 	by := &servedBy{}
-	next[model] = by
+	next[strings.Clone(model)] = by // the name may be cut out of a request body
 	m.byModel.Store(&next)
 	return by
 }

@@ -63,7 +63,7 @@ func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time)
 		if changed = s.count(pick, o, at); changed {
 			p.retire(i, s, f)
 		} else {
-			changed = p.coolFor(i, &p.base, hintOr(f.Until, o.CooldownCap, o, at), 0, f.Reason, at)
+			changed = p.coolFor(i, &p.base, at+int64(o.CooldownCap), 0, f.Reason, at)
 		}
 	case fleet.ClassModelDenied:
 		changed = p.coolFor(i, p.openLane(model), at+int64(o.CooldownCap), 0, f.Reason, at)
@@ -112,8 +112,8 @@ func (p *Pool) limit(i uint32, s *slot, pick Pick, model string, f Fault, o Opti
 	if !f.AllModels && model != "" {
 		l = p.openLane(model)
 	}
-	if nanosOf(f.Until) > at {
-		return p.coolFor(i, l, hintOr(f.Until, 0, o, at), 0, f.Reason, at)
+	if hint := nanosOf(f.Until); hint > at {
+		return p.coolFor(i, l, min(hint, at+int64(o.CooldownCap)), 0, f.Reason, at)
 	}
 	r := s.restIn(l)
 	if r != nil && !r.lapsed && r.until <= at {
@@ -142,15 +142,6 @@ func guess(last *rest, pick Pick, o Options, at int64) int64 {
 	default:
 		return min(2*last.guess, int64(o.CooldownCap))
 	}
-}
-
-// hintOr is the end of a rest as the provider hinted it, or after a length when it did not; never beyond the cap.
-func hintOr(hint time.Time, length time.Duration, o Options, at int64) int64 {
-	until := nanosOf(hint)
-	if until <= at {
-		until = at + int64(length)
-	}
-	return min(until, at+int64(o.CooldownCap))
 }
 
 // coolFor rests a key and reports whether that is worth telling: a rest of some length that is new, or that
