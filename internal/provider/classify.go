@@ -41,6 +41,9 @@ func judgeWords(o Outcome, status int, body errorBody, p Policy) finding {
 	if f, ok := judgeEgress(body); ok {
 		return f
 	}
+	if isAdministrative(o.Path) && (status == http.StatusUnauthorized || status == http.StatusForbidden) {
+		return fromClient(ReasonOperationNotAllowed)
+	}
 	if f, ok := judgeMoney(status, body, p); ok {
 		return f
 	}
@@ -142,7 +145,7 @@ func judgeDead(status int, body errorBody) (finding, bool) {
 	switch {
 	case body.hasReason("API_KEY_INVALID"), body.hasCode(deadCodes), body.begins(deadStarts[:keyStarts]):
 		return keyDead(ReasonInvalidKey), true
-	case body.hasReason("CONSUMER_SUSPENDED"), body.begins(deadStarts[keyStarts:]):
+	case body.hasReason("CONSUMER_SUSPENDED"), body.hasCode(closedCodes), body.begins(deadStarts[keyStarts:]):
 		return keyDead(ReasonAccountDisabled), true
 	case status == http.StatusBadRequest || status == http.StatusTooManyRequests:
 		return finding{}, false
@@ -160,6 +163,8 @@ func judgeLimit(body errorBody) finding {
 		return anotherKeyMay(ReasonOverLimitAlone)
 	case body.says(regionPhrases):
 		return fromUpstream(ReasonRegion)
+	case strings.Contains(body.lower, "overloaded"): // the provider has too much to do, not this key
+		return fromUpstream(ReasonOverloaded)
 	case body.dailyQuota():
 		return limited(ReasonDailyQuota)
 	}
@@ -231,9 +236,8 @@ func judgeForbidden(o Outcome, body errorBody) finding {
 // judgeRefusedOperation: the client asked for something that ordinary keys may not do.
 func judgeRefusedOperation(o Outcome, body errorBody) (finding, bool) {
 	switch {
-	case isAdministrative(o.Path):
-		return fromClient(ReasonOperationNotAllowed), true
-	case strings.Contains(body.lower, "model.request"): // a scope without which a key can do nothing here
+	case strings.Contains(body.lower, "scopes: model.request"), // a scope without which a key can do nothing here
+		o.Channel == fleet.ChannelOpenAIResponse && strings.Contains(body.lower, "scopes: api.responses.write"):
 		return keySuspect(ReasonKeyRestricted), true
 	case body.hasReason("CREDENTIALS_MISSING"), body.says(operationPhrases):
 		return anotherKeyMay(ReasonOperationNotAllowed), true

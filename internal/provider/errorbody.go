@@ -70,6 +70,10 @@ func parseErrorJSON(raw []byte) errorBody {
 		top = firstElement(top)
 	}
 	body := readErrorObject(top)
+	if body.message == "" && body.code == "" && body.typ == "" && !gjson.ValidBytes(raw) {
+		// Cut off before the parser could close anything: its words are still there to be found.
+		return newTextBody(bodyText, string(raw[:min(len(raw), maxErrorMessage)]))
+	}
 	// Gateways put the provider's own error, as JSON text, into the message of theirs.
 	if strings.HasPrefix(body.message, "{") || strings.HasPrefix(body.message, "[") {
 		inner := gjson.Parse(body.message)

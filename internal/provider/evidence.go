@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,10 +26,12 @@ func evidence(o Outcome, body errorBody) string {
 func clean(text string, key secret.Text) string {
 	// Twice the room, since what is redacted becomes shorter; a cut in the middle of a key leaves a run that is redacted below.
 	const room = 4 * maxEvidence
-	if !key.IsEmpty() && key.Len() >= shortestKey {
-		text = strings.ReplaceAll(text, key.Reveal(), secret.Redacted)
+	if key.Len() >= shortestKey {
+		value := key.Reveal()
+		text = strings.ReplaceAll(text, value, secret.Redacted)
+		text = strings.ReplaceAll(text, url.QueryEscape(value), secret.Redacted)
 	}
-	text = clipString(text, room)
+	text = withoutUserinfo(clipString(text, room))
 	var out strings.Builder
 	for start := 0; start < len(text) && out.Len() < maxEvidence; {
 		end := start
@@ -58,6 +61,24 @@ func clean(text string, key secret.Text) string {
 		start += size
 	}
 	return strings.TrimSpace(clipRunes(out.String(), maxEvidence))
+}
+
+// withoutUserinfo takes "user:password@" out of every URL in the text.
+func withoutUserinfo(text string) string {
+	for from := 0; ; {
+		i := strings.Index(text[from:], "://")
+		if i < 0 {
+			return text
+		}
+		from += i + len("://")
+		end := from
+		for end < len(text) && strings.IndexByte("/?# \t\"'", text[end]) < 0 {
+			end++
+		}
+		if at := strings.LastIndexByte(text[from:end], '@'); at >= 0 {
+			text = text[:from] + text[from+at+1:]
+		}
+	}
 }
 
 // shortestKey: replacing shorter ones would mangle innocent words.

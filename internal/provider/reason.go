@@ -46,6 +46,7 @@ const (
 	ReasonTimeoutConnect   = "timeout_connect"
 	ReasonTimeoutHeaders   = "timeout_headers"
 	ReasonTimeoutToken     = "timeout_first_token"
+	ReasonTimeoutIdle      = "timeout_stream_idle"
 	ReasonTimeoutRequest   = "timeout_request"
 	ReasonBlockedAddress   = "blocked_address"
 	ReasonMalformedAnswer  = "malformed_answer"

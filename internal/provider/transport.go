@@ -3,7 +3,6 @@ package provider
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -34,86 +33,71 @@ func transportText(err error) string {
 	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		err = urlError.Err
 	}
-	return withoutUserinfo(err.Error())
+	return err.Error()
 }
 
-// withoutUserinfo takes "user:password@" out of every URL in the text.
-func withoutUserinfo(text string) string {
-	for from := 0; ; {
-		i := strings.Index(text[from:], "://")
-		if i < 0 {
-			return text
-		}
-		from += i + len("://")
-		end := from
-		for end < len(text) && strings.IndexByte("/?# \t\"'", text[end]) < 0 {
-			end++
-		}
-		if at := strings.LastIndexByte(text[from:end], '@'); at >= 0 {
-			text = text[:from] + text[from+at+1:]
-		}
-	}
+// limitReasons are the limits of ours that end an attempt. Their errors name the setting, as all of ours do, which spares this
+// package from knowing who enforces it.
+var limitReasons = [...]struct{ setting, reason string }{
+	{"BLOCK_PRIVATE_UPSTREAMS", ReasonBlockedAddress},
+	{"connect_timeout", ReasonTimeoutConnect},
+	{"first_token_timeout", ReasonTimeoutToken},
+	{"stream_idle_timeout", ReasonTimeoutIdle},
+	{"request_timeout", ReasonTimeoutRequest},
 }
 
 func transportReason(o Outcome) string {
-	err := o.Err
-	if o.Silent {
-		if o.Status != 0 {
-			return ReasonTimeoutToken
-		}
-		return ReasonTimeoutHeaders
-	}
+	err, text := o.Err, transportText(o.Err)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return ReasonBodyTooLarge
 	}
-	if blocked, ok := errors.AsType[interface {
-		error
-		BlockedAddress() bool
-	}](err); ok && blocked.BlockedAddress() {
-		return ReasonBlockedAddress
-	}
-	if reason := dialReason(err); reason != "" {
-		return reason
-	}
-	if isTLS(err) {
-		return ReasonTLS
+	for _, limit := range limitReasons {
+		if strings.Contains(text, limit.setting) {
+			return limit.reason
+		}
 	}
 	if errors.Is(err, context.Canceled) { // not by the client: the node stops
 		return ReasonAborted
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return ReasonTimeoutRequest
-	}
-	return exchangeReason(o)
-}
-
-// dialReason explains failures before a connection stood.
-func dialReason(err error) string {
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return ReasonDNS
-	}
-	opError, ok := errors.AsType[*net.OpError](err)
-	if !ok {
-		return ""
+	if reason := connectReason(err, text); reason != "" {
+		return reason
 	}
 	switch {
-	case opError.Op == "proxyconnect" || strings.HasPrefix(opError.Op, "socks"):
-		return ReasonProxyFailure
-	case opError.Op != "dial":
-		return ""
+	case o.Silent && o.Status != 0:
+		return ReasonTimeoutToken
+	case o.Silent:
+		return ReasonTimeoutHeaders
+	case errors.Is(err, context.DeadlineExceeded):
+		return ReasonTimeoutRequest
+	}
+	return exchangeReason(o, text)
+}
+
+// connectReason explains failures before a connection stood.
+func connectReason(err error, text string) string {
+	opError, isOp := errors.AsType[*net.OpError](err)
+	_, isDNS := errors.AsType[*net.DNSError](err)
+	switch {
+	case isDNS:
+		return ReasonDNS
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ReasonRefused
 	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return ReasonUnreachable
-	case opError.Timeout():
+	case strings.Contains(text, "TLS handshake timeout"), isOp && opError.Op == "dial" && opError.Timeout():
 		return ReasonTimeoutConnect
-	case errors.Is(err, context.Canceled):
-		return ""
+	case strings.Contains(text, ": TLS handshake: "), isTLS(err, text):
+		return ReasonTLS
+	case isOp && (opError.Op == "proxyconnect" || strings.HasPrefix(opError.Op, "socks")),
+		strings.Contains(text, ": proxy: "), strings.Contains(text, ": SOCKS5 proxy: "), strings.Contains(text, "Proxy Authentication Required"):
+		return ReasonProxyFailure
+	case isOp && opError.Op == "dial":
+		return ReasonConnectionFailed
 	}
-	return ReasonConnectionFailed
+	return ""
 }
 
-func isTLS(err error) bool {
+func isTLS(err error, text string) bool {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
@@ -123,36 +107,26 @@ func isTLS(err error) bool {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	text := err.Error()
-	return strings.Contains(text, "tls: ") || strings.Contains(text, "server gave HTTP response to HTTPS client")
+	return strings.Contains(text, "tls: ") || strings.Contains(text, "x509: ") || strings.Contains(text, "server gave HTTP response to HTTPS client")
 }
 
 // exchangeReason explains failures on a standing connection. Some of net/http's errors have no type, only a text.
-func exchangeReason(o Outcome) string {
-	text := o.Err.Error()
+func exchangeReason(o Outcome, text string) string {
 	switch {
-	case strings.Contains(text, "TLS handshake timeout"):
-		return ReasonTimeoutConnect
 	case strings.Contains(text, "timeout awaiting response headers"):
 		return ReasonTimeoutHeaders
 	case errors.Is(o.Err, syscall.ECONNRESET), errors.Is(o.Err, syscall.EPIPE), errors.Is(o.Err, syscall.ECONNABORTED),
 		strings.Contains(text, "stream error: "), strings.Contains(text, "GOAWAY"), strings.Contains(text, "client connection lost"):
 		return ReasonReset
-	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
-		strings.Contains(text, "connection broken"), errors.Is(o.Err, net.ErrClosed):
+	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), errors.Is(o.Err, net.ErrClosed),
+		strings.Contains(text, "server closed idle connection"), strings.Contains(text, "connection broken"):
 		if o.Status != 0 {
 			return ReasonCut
 		}
 		return ReasonClosedEarly
 	case strings.Contains(text, "invalid header field"):
 		return ReasonInvalidHeader
-	case strings.Contains(text, "malformed"), strings.Contains(text, "server response headers exceeded"):
+	case strings.Contains(text, "malformed"), strings.Contains(text, "server response headers exceeded"), strings.Contains(text, "invalid byte in chunk length"):
 		return ReasonMalformedAnswer
 	}
 	if netError, ok := errors.AsType[net.Error](o.Err); ok && netError.Timeout() {

@@ -7,13 +7,17 @@ import "strings"
 
 var deadCodes = wordSet(
 	"invalid_api_key",              // OpenAI, Groq, Mistral and most of their kind
-	"account_deactivated",          // OpenAI
-	"organization_deactivated",     // OpenAI
-	"access_terminated",            // OpenAI
 	"api_key_invalid",              // Google's reason, repeated as a code by gateways
 	"invalidapikey",                // DashScope
 	"invalid_authentication_error", // Moonshot
 	"invalid_token", "token_revoked", "token_invalidated", "key_revoked",
+)
+
+var closedCodes = wordSet(
+	"account_deactivated",      // OpenAI
+	"organization_deactivated", // OpenAI
+	"access_terminated",        // OpenAI
+	"organization_restricted",  // Groq, as a 400
 )
 
 var exhaustedCodes = wordSet(
@@ -160,6 +164,7 @@ var oversizePhrases = []string{
 	"request too large for",                    // OpenAI: tokens per minute below the size of the request
 	"extra usage is required for long context", // Anthropic
 	"but can only afford",                      // OpenRouter, 402: lower max_tokens would pass
+	"prompt tokens limit exceeded",             // OpenRouter, 402
 }
 
 func wordSet(words ...string) map[string]struct{} {
