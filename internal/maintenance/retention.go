@@ -1,0 +1,97 @@
+package maintenance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// RecordStore is what retention needs of the database. Each call is one short transaction.
+type RecordStore interface {
+	// DeleteRecordsBefore deletes at most limit of the records that started before t, with their attempts and
+	// captured bodies, and returns how many.
+	DeleteRecordsBefore(ctx context.Context, t time.Time, limit int) (deleted int, err error)
+	// DeleteStatsBefore deletes some of the hourly sums before t and returns how many; 0 when there are none left.
+	DeleteStatsBefore(ctx context.Context, t time.Time) (deleted int, err error)
+	// ReclaimSpace gives at most pages free pages back to the file system and returns how many; 0 when there are none.
+	ReclaimSpace(ctx context.Context, pages int) (freed int, err error)
+}
+
+const (
+	retentionPause = 15 * time.Minute
+	deleteChunk    = 2000 // records in one transaction
+	reclaimChunk   = 2000 // pages, 8 MiB of SQLite's
+	// shortestRest is between two chunks. They also rest as long as the last one took, so that other writers have at
+	// least half of the database's time.
+	shortestRest = 20 * time.Millisecond
+	// statsKept is how long hourly sums stay at least: a year and a month, so that a month can be compared with the
+	// same one a year before. A longer retention of records keeps them as long.
+	statsKept = 400 * 24 * time.Hour
+)
+
+// Retention deletes records that are older than the retention time.
+type Retention struct {
+	store RecordStore
+	keep  func() time.Duration
+	log   *zap.Logger
+}
+
+// NewRetention makes the job. keep is asked at each run for the setting request_log_retention_days; 0 keeps for ever.
+func NewRetention(store RecordStore, keep func() time.Duration, log *zap.Logger) *Retention {
+	return &Retention{store: store, keep: keep, log: log}
+}
+
+// Job is what the Runner runs.
+func (r *Retention) Job() Job { return Job{Name: "retention", Pause: retentionPause, Run: r.runOnce} }
+
+func (r *Retention) runOnce(ctx context.Context) error {
+	// Space first: also that of an earlier run that was stopped, and of what an operator deleted.
+	if _, err := chunks(ctx, "returning free space", r.reclaim); err != nil {
+		return err
+	}
+	keep := r.keep()
+	if keep <= 0 {
+		return nil
+	}
+	begun := time.Now()
+	records, err := chunks(ctx, "deleting old request records", func(ctx context.Context) (int, error) {
+		return r.store.DeleteRecordsBefore(ctx, begun.Add(-keep), deleteChunk)
+	})
+	if err != nil {
+		return err
+	}
+	stats, err := chunks(ctx, "deleting old statistics", func(ctx context.Context) (int, error) {
+		return r.store.DeleteStatsBefore(ctx, begun.Add(-max(keep, statsKept)))
+	})
+	if err != nil || records+stats == 0 {
+		return err
+	}
+	pages, err := chunks(ctx, "returning free space", r.reclaim)
+	r.log.Info("old request records were deleted", zap.Int("records", records), zap.Int("hourly_sums", stats),
+		zap.Int("pages_returned", pages), zap.Duration("took", time.Since(begun)))
+	return err
+}
+
+func (r *Retention) reclaim(ctx context.Context) (int, error) {
+	return r.store.ReclaimSpace(ctx, reclaimChunk)
+}
+
+// chunks calls work, resting in between, until it has nothing left to do, and returns the sum of what it did.
+func chunks(ctx context.Context, doing string, work func(context.Context) (int, error)) (sum int, err error) {
+	for {
+		begun := time.Now()
+		n, err := work(ctx)
+		sum += n
+		if err != nil {
+			return sum, fmt.Errorf("%s: %w", doing, err)
+		}
+		if n == 0 {
+			return sum, nil
+		}
+		if !sleep(ctx, max(shortestRest, time.Since(begun))) {
+			return sum, ctx.Err()
+		}
+	}
+}

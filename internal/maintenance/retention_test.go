@@ -1,0 +1,132 @@
+package maintenance
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// archive counts what there is before a moment.
+type archive struct {
+	records, stats, pages int
+	before, statsBefore   time.Time // of the last call
+	largest               int
+	calls                 int
+	failAt                int // the call that fails, counted from 1
+	took                  time.Duration
+}
+
+func (a *archive) call() error {
+	a.calls++
+	<-time.After(a.took)
+	if a.calls == a.failAt {
+		return errAway
+	}
+	return nil
+}
+
+func (a *archive) DeleteRecordsBefore(_ context.Context, t time.Time, limit int) (int, error) {
+	a.before = t
+	if err := a.call(); err != nil {
+		return 0, err
+	}
+	n := min(limit, a.records)
+	a.records -= n
+	a.pages += n
+	a.largest = max(a.largest, n)
+	return n, nil
+}
+
+func (a *archive) DeleteStatsBefore(_ context.Context, t time.Time) (int, error) {
+	a.statsBefore = t
+	n := min(a.stats, 7)
+	a.stats -= n
+	return n, a.call()
+}
+
+func (a *archive) ReclaimSpace(_ context.Context, pages int) (int, error) {
+	n := min(pages, a.pages)
+	a.pages -= n
+	return n, a.call()
+}
+
+func forDays(n int) func() time.Duration {
+	return func() time.Duration { return time.Duration(n) * 24 * time.Hour }
+}
+
+func TestRetentionDeletesInChunksAndReturnsTheSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logs := observed()
+		a := &archive{records: 10*deleteChunk + 1, stats: 20, took: 100 * time.Millisecond}
+		begun := time.Now()
+		if err := NewRetention(a, forDays(7), log).runOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if a.records != 0 || a.stats != 0 || a.pages != 0 || a.largest != deleteChunk {
+			t.Errorf("left: %+v", a)
+		}
+		if !a.before.Equal(begun.Add(-7*24*time.Hour).Add(100*time.Millisecond)) || begun.Sub(a.statsBefore) < 399*24*time.Hour {
+			t.Errorf("records deleted before %v, statistics before %v", a.before, a.statsBefore)
+		}
+		if busy, all := time.Duration(a.calls)*a.took, time.Since(begun); all < 17*busy/10 {
+			t.Errorf("the database had rest for %v of %v", all-busy, all)
+		}
+		if logs.Len() != 1 {
+			t.Errorf("log: %v", logs.All())
+		}
+	})
+}
+
+func TestRetentionForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logs := observed()
+		a := &archive{records: 5, stats: 5, pages: 5}
+		if err := NewRetention(a, forDays(0), log).runOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if a.records != 5 || a.stats != 5 || a.pages != 0 || logs.Len() != 0 {
+			t.Errorf("left: %+v, log %v", a, logs.All())
+		}
+	})
+}
+
+func TestALongRetentionKeepsStatisticsAsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, _ := observed()
+		a := &archive{}
+		if err := NewRetention(a, forDays(3650), log).runOnce(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(a.statsBefore); age < 3650*24*time.Hour {
+			t.Errorf("statistics older than %v were deleted", age)
+		}
+	})
+}
+
+func TestRetentionGoesOnAfterAFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, _ := observed()
+		a := &archive{records: 3 * deleteChunk, pages: 1, failAt: 5}
+		r := NewRetention(a, forDays(7), log)
+		if err := r.runOnce(t.Context()); !errors.Is(err, errAway) {
+			t.Fatalf("got %v", err)
+		}
+		if err := r.runOnce(t.Context()); err != nil || a.records != 0 || a.pages != 0 {
+			t.Errorf("%v, left %+v", err, a)
+		}
+	})
+}
+
+func TestRetentionStopsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, _ := observed()
+		a := &archive{records: 1000 * deleteChunk, took: time.Second}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := NewRetention(a, forDays(7), log).runOnce(ctx); !errors.Is(err, context.DeadlineExceeded) || a.calls > 7 {
+			t.Errorf("%v after %d calls", err, a.calls)
+		}
+	})
+}
