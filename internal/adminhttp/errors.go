@@ -68,6 +68,15 @@ func (p *problem) writeHeaders(set func(name, value string)) {
 	}
 }
 
+// tryLater is an error with the time after which another try makes sense.
+type tryLater struct {
+	error
+	after time.Duration
+}
+
+// Unwrap gives the error itself, whose code counts.
+func (t *tryLater) Unwrap() error { return t.error }
+
 // adoptProblems makes huma answer with our error shape and check what we want checked. These are variables of the
 // whole process; nothing else in it uses huma.
 var adoptProblems = sync.OnceFunc(func() {
@@ -86,6 +95,9 @@ var adoptProblems = sync.OnceFunc(func() {
 // problemFor translates whatever went wrong into an answer and, when it is ours to look at, into a line of the log.
 func problemFor(ctx context.Context, status int, message string, errs []error) *problem {
 	call := callOf(ctx)
+	if message == "cannot read request body" { // huma takes a client that broke off for a defect of ours
+		status, message, errs = http.StatusBadRequest, "the body broke off before its end", nil
+	}
 	for _, err := range errs {
 		if status >= http.StatusInternalServerError || errors.As(err, new(*fleet.Error)) {
 			return problemOf(call, err)
@@ -110,16 +122,17 @@ func problemOf(call *call, err error) *problem {
 	p := &problem{status: http.StatusInternalServerError}
 	p.RequestID, p.Details = call.id, []adminapi.FieldProblem{}
 
-	var already *problem
+	var later *tryLater
 	var known *fleet.Error
 	var fromEcho *echo.HTTPError
 	switch {
-	case errors.As(err, &already):
-		return already
 	case errors.As(err, &known) && known.Code != fleet.CodeInternal:
 		p.status, p.Code, p.Message = statusOf[known.Code], adminapi.Code(known.Code), known.Message
 		for _, f := range known.Fields {
 			p.Details = append(p.Details, adminapi.FieldProblem(f))
+		}
+		if errors.As(err, &later) {
+			p.retryAfter = later.after
 		}
 		if known.Code == fleet.CodeUnavailable {
 			p.retryAfter = time.Second

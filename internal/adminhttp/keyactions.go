@@ -36,7 +36,7 @@ func (a *API) mountKeyActions(api huma.API) {
 	}
 	routeWithin(longTimeout, api, action("test", "Test up to 100 keys now, by the same path as real traffic"), a.testKeys)
 	routeWithin(longTimeout, api, action("restore", "Make invalid keys active again; failures and rests are forgotten, disabled keys are left alone"),
-		a.stateAction(fleet.KeyActive, "", fleet.KeyInvalid, fleet.KeyActive))
+		a.stateAction(fleet.KeyActive, "", fleet.KeyActive, fleet.KeyInvalid))
 	routeWithin(longTimeout, api, action("enable", "Make disabled keys active again"),
 		a.stateAction(fleet.KeyActive, "", fleet.KeyDisabled))
 	routeWithin(longTimeout, api, action("disable", "Take keys out until they are enabled"),
@@ -73,7 +73,8 @@ func (a *API) selection(ctx context.Context, in *keyAction) (fleet.KeySelection,
 	return which, err
 }
 
-// stateAction makes the selected keys that stand in one of the from states stand in to.
+// stateAction makes the selected keys that stand in one of the from states stand in to. Where to is among from, it
+// comes first, so that no key counts twice.
 func (a *API) stateAction(to fleet.KeyState, reason string, from ...fleet.KeyState) func(context.Context, *keyAction) (*answer[adminapi.KeysChanged], error) {
 	return func(ctx context.Context, in *keyAction) (*answer[adminapi.KeysChanged], error) {
 		which, err := a.selection(ctx, in)

@@ -113,13 +113,7 @@ func (a *API) whoCalls(call *call, authorization string) (login, error) {
 // admit checks an AUTH_KEY that somebody sent and slows down who guesses.
 func (a *API) admit(call *call, given string) error {
 	if wait := a.guesses.wait(call.client); wait > 0 {
-		return &problem{
-			Problem: adminapi.Problem{
-				Code: adminapi.CodeRateLimited, Message: "too many wrong keys came from this address; wait and try again",
-				Details: []adminapi.FieldProblem{}, RequestID: call.id,
-			},
-			status: http.StatusTooManyRequests, retryAfter: wait,
-		}
+		return &tryLater{fleet.NewError(fleet.CodeRateLimited, "too many wrong keys came from this address; wait and try again", nil), wait}
 	}
 	if !a.isAuthKey(given) {
 		a.guesses.failed(call.client)

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -85,6 +86,37 @@ type GroupPatch struct {
 	Validation          *ValidationPatch `json:"validation,omitempty"`
 	Members             *[]Member        `json:"members,omitempty"`
 	Settings            map[string]any   `json:"settings,omitempty" doc:"Overrides to set; null drops one, so that the system's value holds again."`
+}
+
+// UnmarshalJSON refuses null: whether it means "keep" or "empty" would be anybody's guess.
+func (p *GroupPatch) UnmarshalJSON(data []byte) error {
+	if err := refuseNull(data); err != nil {
+		return err
+	}
+	type plain GroupPatch
+	return json.Unmarshal(data, (*plain)(p))
+}
+
+// UnmarshalJSON refuses null, as in GroupPatch.
+func (p *ValidationPatch) UnmarshalJSON(data []byte) error {
+	if err := refuseNull(data); err != nil {
+		return err
+	}
+	type plain ValidationPatch
+	return json.Unmarshal(data, (*plain)(p))
+}
+
+func refuseNull(data []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	for name, value := range members {
+		if string(value) == "null" {
+			return fmt.Errorf("%q is null; leave it out to keep it, or send an empty value", name)
+		}
+	}
+	return nil
 }
 
 // Upstream is one base address of a provider.
