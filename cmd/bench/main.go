@@ -1,0 +1,84 @@
+// Command bench measures what the product promises, and prints the figures of one run side by side:
+//
+//   - choosing a key among a million, also while nearly all of them rest;
+//   - finding model and stream in a 1 MB chat body, against unmarshalling it;
+//   - CPU per proxied request with everything on, against httputil.ReverseProxy, each in a process of its own on one core;
+//   - thousands of concurrent streams: none cut, and the memory of each.
+//
+// It compares within one run and prints ratios, because absolute times belong to the machine. It exits with 1 when a
+// promise is broken. Everything runs on loopback; it ends by itself.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+)
+
+func main() {
+	role := flag.String("role", "", "internal: what this process plays (upstream, reverseproxy)")
+	target := flag.String("target", "", "internal: the upstream of a role")
+	binary := flag.String("binary", "", "the gpt-load binary to measure; empty builds it")
+	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams")
+	quick := flag.Bool("quick", false, "fewer rounds, for a look rather than a figure")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if *role != "" {
+		exitOn(play(ctx, *role, *target))
+		return
+	}
+	fmt.Printf("%s %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	var r report
+	parts := []struct {
+		name string
+		run  func(context.Context, *report, settings) error
+	}{{"choice", benchChoice}, {"scan", benchScan}, {"proxy", benchProxy}, {"streams", benchStreams}}
+	for _, p := range parts {
+		if *only == "" || *only == p.name {
+			exitOn(p.run(ctx, &r, settings{binary: *binary, quick: *quick}))
+		}
+	}
+	if r.broken > 0 {
+		fmt.Printf("\n%d of %d promises broken\n", r.broken, r.made)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has run
+	}
+	fmt.Printf("\nall %d promises kept\n", r.made)
+}
+
+// settings are the command line as the parts need it.
+type settings struct {
+	binary string
+	quick  bool
+}
+
+// report prints figures and counts promises.
+type report struct{ made, broken int }
+
+func (r *report) title(text string) { fmt.Printf("\n%s\n", text) }
+
+func (r *report) figure(name, format string, args ...any) {
+	fmt.Printf("  %-44s %s\n", name, fmt.Sprintf(format, args...))
+}
+
+// promise prints a figure with its bound.
+func (r *report) promise(name string, kept bool, format string, args ...any) {
+	r.made++
+	word := "ok"
+	if !kept {
+		r.broken++
+		word = "BROKEN"
+	}
+	fmt.Printf("  %-44s %-34s %s\n", name, fmt.Sprintf(format, args...), word)
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// play serves as one of the peers until ctx ends.
+func play(ctx context.Context, role, target string) error {
+	var handler http.Handler
+	switch role {
+	case "upstream":
+		handler = http.HandlerFunc(upstreamAnswer)
+	case "reverseproxy":
+		to, err := url.Parse(target)
+		if err != nil {
+			return err
+		}
+		// The pools of both proxies are alike, so that neither dials more than the other.
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConns, transport.MaxIdleConnsPerHost, transport.DisableCompression = 5000, 5000, true
+		handler = &httputil.ReverseProxy{
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(to)
+				r.Out.Header.Set("Authorization", "Bearer sk-bench-provider-key")
+			},
+			Transport: transport, FlushInterval: -1,
+		}
+	default:
+		return fmt.Errorf("no role %q", role)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println("http://" + listener.Addr().String())
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.Serve(listener); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+// upstreamAnswer is a chat completion of as many bytes as the request's last header asks for, or a stream. It parses
+// nothing, so that the machine's time goes to the proxies.
+func upstreamAnswer(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	if chunks, _ := strconv.Atoi(r.Header.Get("X-Bench-Chunks")); chunks > 0 {
+		gap, _ := time.ParseDuration(r.Header.Get("X-Bench-Gap"))
+		streamAnswer(w, r, chunks, gap)
+		return
+	}
+	size, _ := strconv.Atoi(r.Header.Get("X-Bench-Size"))
+	body := answer(size)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = io.WriteString(w, body)
+}
+
+func answer(size int) string {
+	const before, after = `{"id":"chatcmpl-bench","object":"chat.completion","model":"gpt-bench","choices":[{"index":0,"message":{"role":"assistant","content":"`, `"},"finish_reason":"stop"}]}`
+	return before + strings.Repeat("x", max(size-len(before)-len(after), 0)) + after
+}
+
+const (
+	streamChunk = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","model":"gpt-bench","choices":[{"index":0,"delta":{"content":"token"},"finish_reason":null}]}` + "\n\n"
+	streamEnd   = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","model":"gpt-bench","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+)
+
+func streamAnswer(w http.ResponseWriter, r *http.Request, chunks int, gap time.Duration) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	control := http.NewResponseController(w)
+	tick := time.NewTicker(max(gap, time.Millisecond))
+	defer tick.Stop()
+	for range chunks {
+		if _, err := io.WriteString(w, streamChunk); err != nil {
+			return
+		}
+		_ = control.Flush()
+		select {
+		case <-tick.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	_, _ = io.WriteString(w, streamEnd)
+}

@@ -1,0 +1,23 @@
+package main
+
+import "runtime/debug"
+
+// release is set by the release build with -ldflags "-X main.release=v2.0.0".
+var release string
+
+// version is the release, or what the Go toolchain recorded of the source.
+func version() string {
+	if release != "" {
+		return release
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			return "devel-" + s.Value[:12]
+		}
+	}
+	return "devel"
+}

@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+
+	"gpt-load/internal/adminhttp"
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/jsonbody"
+	"gpt-load/internal/proxy"
+)
+
+// openServer mounts the data plane and the control plane on one listener.
+func (n *node) openServer() error {
+	admin, err := adminhttp.New(adminhttp.Options{
+		AuthKey: n.Config.AuthKey, Logger: n.Log.Named("admin"), Store: n.store, Pools: livePools{n}, Tester: tester{n.proxy},
+		Reloader: reloader{n}, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
+		CORS: adminhttp.CORS{
+			Enabled: n.Config.CORS.Enabled, AllowedOrigins: n.Config.CORS.AllowedOrigins, AllowedMethods: n.Config.CORS.AllowedMethods,
+			AllowedHeaders: n.Config.CORS.AllowedHeaders, AllowCredentials: n.Config.CORS.AllowCredentials,
+		},
+		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started,
+	})
+	if err != nil {
+		return err
+	}
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	admin.Mount(e)
+	// The data plane gets net/http's own writer: it needs nothing of echo but the route.
+	e.Any(proxy.Prefix+"*", func(c echo.Context) error {
+		n.proxy.ServeHTTP(c.Response().Writer, c.Request())
+		return nil
+	})
+	n.server = &http.Server{
+		Handler: e,
+		// No ReadTimeout: net/http would take it for a client that left, in the middle of a long answer. The data plane
+		// and the control plane each bound the reading of their bodies.
+		ReadHeaderTimeout: n.Config.ReadTimeout,
+		WriteTimeout:      n.Config.WriteTimeout, // the data plane moves it with progress
+		IdleTimeout:       n.Config.IdleTimeout,
+		MaxHeaderBytes:    1 << 20,
+		ErrorLog:          zap.NewStdLog(n.Log.Named("http")),
+	}
+	return nil
+}
+
+func checkParamPath(path string) error {
+	_, err := jsonbody.ParsePath(path)
+	return err
+}
+
+// checks says what must be ready before a load balancer sends requests here. The store is none of it: requests are
+// served from memory.
+func (n *node) checks() []adminhttp.Check {
+	checks := []adminhttp.Check{
+		{Name: "configuration", Ready: n.snapshots.Load() != nil},
+		{Name: "accepting", Ready: !n.leaving.Load()},
+	}
+	if !checks[1].Ready {
+		checks[1].Message = "the node is shutting down"
+	}
+	return checks
+}
+
+// livePools gives the control plane its view of the pools.
+type livePools struct{ n *node }
+
+func (l livePools) Counts(group fleet.GroupID) fleet.KeyCounts {
+	if pool := l.n.pools.Get(group); pool != nil {
+		return pool.Counts(time.Now())
+	}
+	return fleet.KeyCounts{}
+}
+
+func (l livePools) Live(group fleet.GroupID, id fleet.KeyID) (fleet.Key, bool) {
+	if pool := l.n.pools.Get(group); pool != nil {
+		return pool.Get(id, time.Now())
+	}
+	return fleet.Key{}, false
+}
+
+func (l livePools) KeysChanged(_ context.Context, group fleet.GroupID, added []fleet.Key, changes []fleet.KeyChange, removed []fleet.KeyID) {
+	pool := l.n.pools.Ensure(group)
+	pool.Put(added...)
+	for _, change := range changes {
+		pool.Apply(change)
+		// A verdict from before may still wait to be written; the operator's word is newer and replaces it there.
+		l.n.journal.Add(change)
+	}
+	pool.Remove(removed...)
+}
+
+// tester lets the control plane and the jobs test keys through the data plane.
+type tester struct{ handler *proxy.Handler }
+
+func (t tester) TestKey(ctx context.Context, group fleet.GroupID, key fleet.KeyID) (adminhttp.TestResult, error) {
+	r, err := t.handler.TestKey(ctx, group, key)
+	return adminhttp.TestResult{OK: r.OK, Status: r.Status, Class: r.Class, Reason: r.Reason, Evidence: r.Evidence, Duration: r.Duration}, err
+}
+
+// reloader makes a committed change serve before the control plane answers.
+type reloader struct{ n *node }
+
+func (r reloader) Changed(ctx context.Context, revision int64) error {
+	err := r.n.loader.Reload(ctx, revision)
+	if err != nil {
+		r.n.Log.Warn("a change is stored but not in use yet; the node keeps trying", zap.Int64("revision", revision), zap.Error(err))
+	}
+	return err
+}

@@ -1,0 +1,269 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"math/bits"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of request bodies, in bytes.
+const (
+	// replayLimit is the largest body kept for another attempt. Larger ones are streamed, once.
+	replayLimit = 32 << 20
+	// replayFree may be kept by every request without asking the budget.
+	replayFree = 1 << 20
+	// replayBudget bounds what all requests together keep beyond replayFree each.
+	replayBudget = 1 << 30
+	// readStep is how much must arrive within SERVER_READ_TIMEOUT for the deadline to move on.
+	readStep = 1 << 20
+)
+
+var replayHeld atomic.Int64
+
+// body is a request body: all of it in memory, or its beginning and the reader of what follows.
+type body struct {
+	data   []byte
+	whole  bool
+	rest   io.Reader   // follows data when not whole
+	length int64       // of all, -1 when unknown and not whole
+	broken atomic.Bool // the client's side of rest broke off
+
+	reserved int64
+	pooled   *[]byte
+	current  *replayReader
+}
+
+var errBodyRead = errors.New("the request body broke off")
+
+// readBody reads a body up to the replay bound. The read deadline moves on with progress and is off afterwards: while
+// it stands, net/http would take it for a client that went away.
+func readBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) (*body, error) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
+		return &body{whole: true}, nil
+	}
+	b := &body{length: r.ContentLength}
+	want := int64(replayLimit)
+	if b.length >= 0 && b.length <= replayLimit {
+		want = b.length
+	}
+	if want > replayFree {
+		want = b.reserve(want)
+	}
+	control := http.NewResponseController(w)
+	if err := b.fill(r.Body, int(want), func() { _ = control.SetReadDeadline(time.Now().Add(timeout)) }); err != nil {
+		b.release()
+		return nil, errors.Join(errBodyRead, err)
+	}
+	if b.whole {
+		b.length = int64(len(b.data))
+		_ = control.SetReadDeadline(time.Time{})
+		return b, nil
+	}
+	b.rest = &passReader{
+		from: r.Body, broken: &b.broken, left: maxBody - int64(len(b.data)),
+		extend: func() { _ = control.SetReadDeadline(time.Now().Add(timeout)) },
+		finish: func() { _ = control.SetReadDeadline(time.Time{}) },
+	}
+	// The upstream may answer before it has read everything; without this, writing that answer would first
+	// swallow what the upstream has yet to read.
+	_ = control.EnableFullDuplex()
+	return b, nil
+}
+
+// reserve takes what a large body needs from the budget, or falls back to what is free.
+func (b *body) reserve(want int64) int64 {
+	if replayHeld.Add(want) > replayBudget {
+		replayHeld.Add(-want)
+		return replayFree
+	}
+	b.reserved = want
+	return want
+}
+
+// fill reads until the end or until limit bytes are held.
+func (b *body) fill(from io.Reader, limit int, extend func()) error {
+	first := 4 << 10
+	if b.length >= 0 && b.length <= int64(limit) {
+		first = int(b.length) + 1 // the extra byte lets the read that meets the end see it
+	}
+	b.pooled = getBuffer(first)
+	data := (*b.pooled)[:0]
+	extend()
+	sinceExtend := 0
+	for {
+		if len(data) == cap(data) {
+			if len(data) >= limit {
+				break
+			}
+			data = b.grow(data)
+		}
+		n, err := from.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			b.data, b.whole = data, true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if b.length >= 0 && int64(len(data)) == b.length {
+			b.data, b.whole = data, true
+			return nil
+		}
+		if len(data) >= limit {
+			break
+		}
+		if sinceExtend += n; sinceExtend >= readStep {
+			sinceExtend = 0
+			extend()
+		}
+	}
+	b.data = data
+	return nil
+}
+
+func (b *body) grow(data []byte) []byte {
+	larger := getBuffer(2 * cap(data))
+	grown := append((*larger)[:0], data...)
+	putBuffer(b.pooled)
+	b.pooled = larger
+	return grown
+}
+
+// reader gives the body for one attempt and takes it away from the attempt before. data is the body as this
+// attempt's group sends it.
+func (b *body) reader(data []byte) io.ReadCloser {
+	b.detach()
+	if b.whole && len(data) == 0 {
+		return http.NoBody
+	}
+	b.current = &replayReader{data: data}
+	if !b.whole {
+		b.current.rest = b.rest
+	}
+	return b.current
+}
+
+func (b *body) detach() {
+	if b.current != nil {
+		b.current.detach()
+		b.current = nil
+	}
+}
+
+// release gives the memory back. No transport can read from it afterwards.
+func (b *body) release() {
+	b.detach()
+	if b.pooled != nil {
+		putBuffer(b.pooled)
+		b.pooled = nil
+	}
+	if b.reserved > 0 {
+		replayHeld.Add(-b.reserved)
+		b.reserved = 0
+	}
+	b.data = nil
+}
+
+// replayReader reads a body that belongs to the request. net/http may read a body after RoundTrip returned, and even
+// while Close runs; the lock makes sure that nobody reads memory that another request already uses.
+type replayReader struct {
+	mu       sync.Mutex
+	data     []byte
+	rest     io.Reader
+	detached bool
+}
+
+func (r *replayReader) Read(p []byte) (int, error) {
+	n, rest, err := r.readHeld(p)
+	if rest == nil || n > 0 || err != nil {
+		return n, err
+	}
+	// Without the lock: a slow client must not hold up the end of the request. net/http guards its own body.
+	return rest.Read(p)
+}
+
+func (r *replayReader) readHeld(p []byte) (int, io.Reader, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.detached:
+		return 0, nil, errors.New("the request is over")
+	case len(r.data) > 0:
+		n := copy(p, r.data)
+		r.data = r.data[n:]
+		return n, nil, nil
+	case r.rest != nil:
+		return 0, r.rest, nil
+	}
+	return 0, nil, io.EOF
+}
+
+// Close does nothing: the body stays readable for a retry of the transport until it is detached.
+func (r *replayReader) Close() error { return nil }
+
+func (r *replayReader) detach() {
+	r.mu.Lock()
+	r.detached, r.data, r.rest = true, nil, nil
+	r.mu.Unlock()
+}
+
+// passReader streams the part of a body that is not kept, and notes when the client's side of it breaks: that must not
+// be blamed on the upstream that was waiting for it.
+type passReader struct {
+	from           io.Reader
+	broken         *atomic.Bool
+	left           int64
+	since          int
+	extend, finish func()
+}
+
+func (p *passReader) Read(into []byte) (int, error) {
+	n, err := p.from.Read(into)
+	if p.left -= int64(n); p.left < 0 {
+		err = errors.New("the body is longer than the limit")
+	}
+	if p.since += n; p.since >= readStep {
+		p.since = 0
+		p.extend()
+	}
+	switch {
+	case err == io.EOF:
+		p.finish()
+	case err != nil:
+		p.broken.Store(true)
+	}
+	return n, err
+}
+
+// buffers holds byte slices by powers of two from 4 KiB to 1 MiB. Larger ones are left to the garbage collector:
+// they are rare, and keeping them would make one burst of uploads stay for ever.
+var buffers [maxBufferBits - minBufferBits + 1]sync.Pool
+
+const minBufferBits, maxBufferBits = 12, 20
+
+func getBuffer(size int) *[]byte {
+	class := max(bits.Len(uint(max(size, 1)-1)), minBufferBits)
+	if class > maxBufferBits {
+		data := make([]byte, 0, size)
+		return &data
+	}
+	if held, ok := buffers[class-minBufferBits].Get().(*[]byte); ok {
+		return held
+	}
+	data := make([]byte, 0, 1<<class)
+	return &data
+}
+
+func putBuffer(held *[]byte) {
+	size := cap(*held)
+	class := bits.Len(uint(size)) - 1
+	if class < minBufferBits || class > maxBufferBits || size != 1<<class {
+		return
+	}
+	buffers[class-minBufferBits].Put(held)
+}

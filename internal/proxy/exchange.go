@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/keypool"
+	"gpt-load/internal/provider"
+	"gpt-load/internal/snapshot"
+)
+
+// maxBody is the largest request body taken at all, in bytes. Bodies beyond replayLimit are streamed.
+const maxBody = 1 << 30
+
+// exchange is the state of one client request.
+type exchange struct {
+	h       *Handler
+	w       http.ResponseWriter
+	r       *http.Request
+	started time.Time
+	snap    *snapshot.Snapshot
+	record  *fleet.RequestRecord
+
+	group  *snapshot.Group // the group that was asked
+	format provider.Format
+	ask    ask
+
+	deadline   time.Time // request_timeout
+	candidates []*candidate
+	failed     keypool.Tried   // keys that failed as keys: never again in this request
+	avoided    keypool.Tried   // those and keys whose attempt failed otherwise: only if there is no other
+	faulty     []fleet.GroupID // members of an aggregate whose upstream failed
+	waited     bool            // for a resting key
+
+	committed bool      // the response header went out
+	aborted   bool      // the answer has begun and cannot be completed
+	sent      int64     // body bytes written to the client
+	extended  time.Time // when the write deadline was last moved
+	capture   *capture
+}
+
+// route finds the group and refuses paths that could leave their place. An unknown group is refused in auth, so that it
+// looks like a wrong key.
+func (x *exchange) route() bool {
+	name, path, query, ok := splitTarget(x.r.RequestURI)
+	x.ask.method, x.ask.path, x.ask.query = x.r.Method, path, query
+	x.record.Method, x.record.Path = x.r.Method, path
+	x.record.UserAgent = x.r.UserAgent()
+	if x.snap != nil && ok {
+		x.group, _ = x.snap.Group(name)
+	}
+	channel := fleet.Channel("")
+	if x.group != nil {
+		channel = x.group.Channel
+		x.record.GroupID, x.record.GroupName = x.group.ID, x.group.Name
+	}
+	x.format = provider.FormatOf(channel, path)
+	switch {
+	case !ok:
+		return x.refuse(http.StatusNotFound, "not_found", "the path is /proxy/{group}/{path of the provider's API}")
+	case x.snap == nil:
+		return x.refuse(http.StatusServiceUnavailable, "not_ready", "the node is starting and has no configuration yet")
+	case hasDotSegment(path):
+		return x.refuse(http.StatusBadRequest, "bad_path", "the path holds a dot segment, which could leave its place; send the path without . and .. segments")
+	}
+	return true
+}
+
+// auth tries every credential that came, and removes them all.
+func (x *exchange) auth() bool {
+	x.ask.clientIP = clientIP(x.r, x.h.TrustedProxies)
+	x.record.ClientIP = x.ask.clientIP
+	var room [4]provider.Credential
+	admitted := false
+	for _, c := range provider.Credentials(room[:0], x.r.Header, x.ask.query) {
+		fingerprint, ok := x.snap.Admits(x.group, c.Value)
+		if ok && !admitted {
+			admitted, x.ask.spot, x.record.ProxyKeyFingerprint = true, c.Spot, fingerprint
+		}
+	}
+	if !admitted {
+		return x.refuse(http.StatusUnauthorized, "invalid_proxy_key",
+			"no valid proxy key for this group: send one of its proxy keys as Authorization: Bearer, x-api-key, x-goog-api-key, api-key or ?key=")
+	}
+	if x.group == nil {
+		return x.refuse(http.StatusNotFound, "group_not_found", "no group has this name; GET /api/v1/groups lists them")
+	}
+	x.ask.query = provider.StripCredentials(x.r.Header, x.ask.query)
+	stripRequest(x.r.Header)
+	x.ask.header = x.r.Header
+	return true
+}
+
+// admit takes a place among the requests served at the same time.
+func (x *exchange) admit() bool {
+	err := x.h.admission.enter(x.r.Context())
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, errOverloaded):
+		return x.fail(provider.GatewayError{
+			Status: http.StatusServiceUnavailable, Code: "overloaded", RetryAfter: time.Second,
+			Message: fmt.Sprintf("the node serves %d requests at the same time (MAX_CONCURRENT_REQUESTS) and its queue is full", x.h.MaxConcurrent),
+		})
+	default:
+		x.clientGone()
+		return false
+	}
+}
+
+// readBody takes the body and finds the model in it.
+func (x *exchange) readBody() bool {
+	if x.r.ContentLength > maxBody {
+		return x.refuse(http.StatusRequestEntityTooLarge, "body_too_large",
+			fmt.Sprintf("the body has %d bytes; the limit is %d", x.r.ContentLength, maxBody))
+	}
+	b, err := readBody(x.w, x.r, x.h.ReadTimeout)
+	if err != nil {
+		if x.r.Context().Err() != nil {
+			x.clientGone()
+			return false
+		}
+		// The rest of a broken body must not be taken for the next request.
+		x.w.Header().Set("Connection", "close")
+		return x.refuse(http.StatusBadRequest, "body_broken",
+			fmt.Sprintf("the request body could not be read to its end within SERVER_READ_TIMEOUT (%s for each MiB)", x.h.ReadTimeout))
+	}
+	x.ask.body = b
+	x.ask.findModel(x.group.Channel)
+	x.record.ModelAsked, x.record.Stream = x.ask.model, x.ask.stream
+	x.record.RequestBytes = max(b.length, int64(len(b.data)))
+	if x.group.Settings.RequestBodyLogging {
+		x.capture = newCapture(b)
+	}
+	return true
+}
+
+// refuse answers with an error of the gateway. It returns false, as every stage does that ends the request.
+func (x *exchange) refuse(status int, code, message string) bool {
+	return x.fail(provider.GatewayError{Status: status, Code: code, Message: message})
+}
+
+func (x *exchange) fail(e provider.GatewayError) bool {
+	x.note(e.Status, fleet.ClassGateway, e.Code)
+	e.RequestID = x.record.ID.String()
+	if x.record.ID == (fleet.RecordID{}) {
+		x.record.ID = fleet.NewRecordID(x.started)
+		e.RequestID = x.record.ID.String()
+	}
+	x.extendWrite(time.Now())
+	x.committed = true
+	provider.WriteError(x.w, x.format, e)
+	return false
+}
+
+// note sets how the record ends. What came first wins, so that a relay error does not hide its cause.
+func (x *exchange) note(status int, class fleet.Class, why string) {
+	if x.record.Class != "" {
+		return
+	}
+	x.record.Status, x.record.Class, x.record.Error = status, class, why
+}
+
+func (x *exchange) clientGone() {
+	x.note(fleet.StatusClientGone, fleet.ClassCanceled, "the client closed the connection")
+}
+
+// extendWrite moves the write deadline with progress, so that SERVER_WRITE_TIMEOUT bounds one write and never cuts a
+// live stream. Moving it takes a lock in the runtime; a quarter of the timeout is near enough.
+func (x *exchange) extendWrite(now time.Time) {
+	if x.h.WriteTimeout > 0 && now.Sub(x.extended) > x.h.WriteTimeout/4 {
+		x.extended = now
+		_ = http.NewResponseController(x.w).SetWriteDeadline(now.Add(x.h.WriteTimeout))
+	}
+}
+
+// end runs exactly once for each request, whatever happened, a panic included.
+func (x *exchange) end() {
+	if fault := recover(); fault != nil && fault != http.ErrAbortHandler { //nolint:errorlint // net/http compares this value the same way
+		x.panicked(fault)
+	}
+	x.finishRecord()
+	if x.aborted {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (x *exchange) panicked(fault any) {
+	// The value of a panic may quote what it stumbled over: a body, a key. Its type and the stack say enough.
+	x.h.Log.Error("panic while serving a request", zap.String("group", x.record.GroupName),
+		zap.String("type", fmt.Sprintf("%T", fault)), zap.ByteString("stack", debug.Stack()))
+	x.record.Class = ""
+	if x.committed {
+		x.note(http.StatusInternalServerError, fleet.ClassGateway, "internal_error")
+		x.aborted = true
+		return
+	}
+	x.refuse(http.StatusInternalServerError, "internal_error", "the gateway met a defect of its own; the log has the details under the request id")
+}
+
+// finishRecord completes the record and hands it over.
+func (x *exchange) finishRecord() {
+	r := x.record
+	if r.Class == fleet.ClassGateway && r.GroupID == 0 {
+		// Nobody's group, nobody's key: recording such requests would let anybody on the network fill the disk.
+		return
+	}
+	if r.ID == (fleet.RecordID{}) {
+		r.ID = fleet.NewRecordID(x.started)
+	}
+	r.StartedAt, r.Duration, r.ResponseBytes = x.started, time.Since(x.started), x.sent
+	if r.Class == "" {
+		r.Class = fleet.ClassOK
+	}
+	if x.capture != nil {
+		r.Capture = x.capture.take()
+	}
+	x.h.Recorder.Record(r)
+}
+
+// gone reports whether the client has left.
+func (x *exchange) gone() bool { return errors.Is(x.r.Context().Err(), context.Canceled) }
+
+// clip bounds what goes into a record.
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "")
+}
