@@ -63,7 +63,7 @@ func Scan(body []byte) Facts {
 	}
 	if f.ModelIsString {
 		raw := body[f.ModelSpan.Start+1 : f.ModelSpan.End-1]
-		model, ok := decode(raw)
+		model, ok := decodeInterned(raw)
 		if !ok {
 			return Facts{}
 		}

@@ -10,8 +10,8 @@ import (
 // longestEscape is the most bytes that one decoded byte of ASCII takes when written, as in \u0065.
 const longestEscape = len(`\u0000`)
 
-// decode gives the text between the quotes of a JSON string; ok is false when it is none.
-func decode(raw []byte) (text string, ok bool) {
+// decodeInterned gives the text between the quotes of a JSON string; ok is false when it is none.
+func decodeInterned(raw []byte) (text string, ok bool) {
 	if isPlain(raw) {
 		return intern(raw), true
 	}

@@ -65,10 +65,24 @@ func (v Value) Span() Span { return Span{Start: v.At, End: v.At + len(v.Raw)} }
 
 // Text decodes a string; ok is false for anything else.
 func (v Value) Text() (text string, ok bool) {
+	decoded, ok := v.Bytes()
+	return string(decoded), ok
+}
+
+// Bytes is Text without a copy: where nothing is escaped, it gives the body's own bytes.
+func (v Value) Bytes() (text []byte, ok bool) {
 	if v.Kind() != KindString {
-		return "", false
+		return nil, false
 	}
-	return decode(v.Raw[1 : len(v.Raw)-1])
+	raw := v.Raw[1 : len(v.Raw)-1]
+	if isPlain(raw) {
+		return raw, true
+	}
+	decoded, ok := appendDecoded(nil, raw)
+	if !ok {
+		return nil, false
+	}
+	return decoded, true
 }
 
 // Is reports whether the value is a string that decodes to text, which is ASCII.
