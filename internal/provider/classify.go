@@ -18,6 +18,7 @@ func keyDead(reason string) finding { return finding{fleet.ClassKeyDead, ActionN
 func keyExhausted(reason string) finding {
 	return finding{fleet.ClassKeyExhausted, ActionNextKey, reason}
 }
+
 func keySuspect(reason string) finding { return finding{fleet.ClassKeySuspect, ActionNextKey, reason} }
 func limited(reason string) finding    { return finding{fleet.ClassLimited, ActionNextKey, reason} }
 func fromUpstream(reason string) finding {

@@ -5,6 +5,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -77,9 +78,9 @@ func decodeOne(encoding string, raw []byte, limit int) (decoded []byte, known bo
 	if err != nil {
 		return raw, true
 	}
-	// An error after some output is the cut that was announced; without any output the body was something else.
+	// An early end is the cut that was announced; any other error, that the body was something else.
 	out, err := io.ReadAll(io.LimitReader(r, int64(max(limit, 0))))
-	if err != nil && len(out) == 0 && looksPlain(raw) {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && looksPlain(raw) {
 		return raw, true
 	}
 	return out, true

@@ -227,8 +227,10 @@ func BenchmarkJudgeSuccess(b *testing.B) {
 }
 
 func BenchmarkJudgeLimited(b *testing.B) {
-	o := Outcome{Channel: fleet.ChannelOpenAI, Status: 429, Now: testNow, Header: http.Header{"Retry-After": {"3"}},
-		Body: []byte(`{"error":{"message":"Rate limit reached for gpt-4o","type":"tokens","param":null,"code":"rate_limit_exceeded"}}`)}
+	o := Outcome{
+		Channel: fleet.ChannelOpenAI, Status: 429, Now: testNow, Header: http.Header{"Retry-After": {"3"}},
+		Body: []byte(`{"error":{"message":"Rate limit reached for gpt-4o","type":"tokens","param":null,"code":"rate_limit_exceeded"}}`),
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		Judge(o, Policy{})

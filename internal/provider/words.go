@@ -114,8 +114,10 @@ var organizationCodes = wordSet("mismatched_organization", "invalid_organization
 var restrictedPhrases = []string{"ip not authorized", "ip address", "request ip", "allowlist", "whitelist", "referer", "referrer", "ip白名单"}
 
 // restrictedReasons are Google's.
-var restrictedReasons = []string{"SERVICE_DISABLED", "API_KEY_SERVICE_BLOCKED", "API_KEY_HTTP_REFERRER_BLOCKED", "API_KEY_IP_ADDRESS_BLOCKED",
-	"API_KEY_ANDROID_APP_BLOCKED", "API_KEY_IOS_APP_BLOCKED", "SECURITY_POLICY_VIOLATED"}
+var restrictedReasons = []string{
+	"SERVICE_DISABLED", "API_KEY_SERVICE_BLOCKED", "API_KEY_HTTP_REFERRER_BLOCKED", "API_KEY_IP_ADDRESS_BLOCKED",
+	"API_KEY_ANDROID_APP_BLOCKED", "API_KEY_IOS_APP_BLOCKED", "SECURITY_POLICY_VIOLATED",
+}
 
 var restrictedCodes = wordSet("ip_not_authorized", "ip_not_allowed")
 
