@@ -1,7 +1,6 @@
 package keypool_test
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -266,8 +265,8 @@ func (p *pair) model() string      { return propertyModels[p.rng.IntN(len(proper
 func (p *pair) keyID() fleet.KeyID { return fleet.KeyID(1 + p.rng.IntN(12)) }
 func (p *pair) duration() time.Duration {
 	return []time.Duration{
-		0, time.Millisecond, 3 * time.Second, 10 * time.Second, 25 * time.Second, time.Minute, 11 * time.Minute, 2 * time.Hour,
-	}[p.rng.IntN(8)]
+		0, time.Millisecond, 3 * time.Second, 10 * time.Second, 15 * time.Second, 25 * time.Second, time.Minute, 11 * time.Minute, 2 * time.Hour,
+	}[p.rng.IntN(9)]
 }
 
 func (p *pair) choose() {
@@ -498,5 +497,3 @@ func TestPoolBehavesLikeANaiveOne(t *testing.T) {
 		}
 	}
 }
-
-var errAway = errors.New("the store is away")

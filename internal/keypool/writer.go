@@ -111,7 +111,7 @@ func (w *Writer) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finalFlush)
 	defer cancel()
 	if err := w.Flush(ctx); err != nil {
-		return fmt.Errorf("%d key changes are not stored: %w", w.Pending(), err)
+		return fmt.Errorf("store the last key changes, %d are lost: %w", w.Pending(), err)
 	}
 	return nil
 }
