@@ -60,7 +60,7 @@ func start(ctx context.Context, cfg config.Config) error {
 	secrets := cfg.Secrets()
 	log, err := logging.New(logging.Options{
 		Level: cfg.Log.Level, Format: cfg.Log.Format, FilePath: logFile, Location: cfg.Location,
-		Redact: func(line string) string { return secret.Redact(line, secrets...) },
+		Redact: func(line string) string { return secret.RedactLine(line, secrets...) },
 	})
 	if err != nil {
 		return err

@@ -192,7 +192,7 @@ func (h *Handler) blameKey(p *prepared, pool *keypool.Pool, pick keypool.Pick, v
 	}
 	h.Journal.Add(change)
 	if change.State == fleet.KeyInvalid {
-		h.Log.Warn("a key was retired", zap.String("group", p.group.Name), zap.String("key", pick.Value.Tail()),
+		h.Log.Warn("a key was retired", zap.String("group", p.group.Name), zap.String("key_tail", pick.Value.Tail()),
 			zap.String("reason", change.Reason), zap.String("evidence", change.Evidence))
 	}
 }

@@ -100,7 +100,7 @@ func (h *Handler) settleTest(c *call, chosen choice, v provider.Verdict) bool {
 		change, restored := chosen.pool.Restore(chosen.pick.KeyID, now)
 		if restored {
 			h.Journal.Add(change)
-			h.Log.Info("a key works again", zap.String("group", chosen.p.group.Name), zap.String("key", chosen.pick.Value.Tail()))
+			h.Log.Info("a key works again", zap.String("group", chosen.p.group.Name), zap.String("key_tail", chosen.pick.Value.Tail()))
 		}
 		return restored
 	case v.Class == fleet.ClassUpstream:

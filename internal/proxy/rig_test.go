@@ -66,7 +66,7 @@ func newRig(t *testing.T, keys int, configure func(r *rig) []fleet.Group) *rig {
 	r := &rig{
 		t: t, provider: fakeprovider.Serve(t, fakeprovider.Options{}), pools: keypool.NewPools(),
 		records: newRecordKeeper(), changes: &changeKeeper{}, logs: logs,
-		client: &http.Client{Transport: &http.Transport{DisableCompression: true}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		client: &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	holder, routes := &snapshot.Holder{}, &proxy.Routes{}
 	groups := configure(r)

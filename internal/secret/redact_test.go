@@ -79,3 +79,15 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+func TestRedactLineKeepsRequestIDs(t *testing.T) {
+	const id = "01a2066f-88df-7745-9703-1a127c47100b"
+	known := secret.New("hunter2-hunter2")
+	line := secret.RedactLine(`{"request_id":"`+id+`","key_tail":"abcd","error":"sk-abcdef123456 and hunter2-hunter2"}`, known)
+	if !strings.Contains(line, id) || !strings.Contains(line, `"abcd"`) {
+		t.Errorf("an id or a tail is gone: %s", line)
+	}
+	if strings.Contains(line, "abcdef") || strings.Contains(line, "hunter2") {
+		t.Errorf("a secret stayed: %s", line)
+	}
+}
