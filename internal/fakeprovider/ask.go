@@ -63,6 +63,7 @@ func (p *Provider) receive(r *http.Request) *ask {
 	blind := r.Header.Get("X-Fake-Blind") != ""
 	switch {
 	case a.route == routeEcho:
+		a.readKnobs(query)
 		return a // echo reads, hashes and answers by itself
 	case blind:
 		_, a.readError = io.Copy(io.Discard, r.Body)

@@ -114,7 +114,9 @@ func (d *delivery) follow(o echoOrders, an *answer) {
 	for _, t := range o.all("trailer") {
 		if name, value, ok := strings.Cut(t, ":"); ok {
 			trailers = append(trailers, [2]string{name, strings.TrimSpace(value)})
-			d.w.Header().Add("Trailer", name)
+			if !slices.Contains(d.w.Header()["Trailer"], name) {
+				d.w.Header().Add("Trailer", name)
+			}
 		}
 	}
 	an.chunked = an.chunked || len(trailers) > 0

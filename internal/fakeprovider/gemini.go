@@ -93,10 +93,11 @@ func (a *ask) generateStream(t *Then) answer {
 	if t.blocked {
 		last = `"promptFeedback":{"blockReason":"SAFETY"}`
 	}
+	lead := opening
 	if s.events > 0 {
-		opening = between + opening
+		lead = between + opening
 	}
-	s.end = []byte(opening + `{` + last + `,` + a.geminiEnd(s.events) + `}` + closing)
+	s.end = []byte(lead + `{` + last + `,` + a.geminiEnd(s.events) + `}` + closing)
 	if !sse {
 		s.head = [][]byte{[]byte("[")}
 		s.end = append(s.end, "\n]\n"...)

@@ -76,7 +76,8 @@ func (s *listening) open() error {
 		return fmt.Errorf("listen on %s: %w", s.address, err)
 	}
 	s.listener = listener
-	s.serving.Go(func() { _ = s.server.Serve(listener) }) // ends when the listener or the server is closed
+	server := s.server
+	s.serving.Go(func() { _ = server.Serve(listener) }) // ends when the listener or the server is closed
 	return nil
 }
 

@@ -27,7 +27,7 @@ func (d *delivery) breakOff() {
 		resetConn(conn)
 		return
 	case BreakHeaders:
-		_, _ = out.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le")
+		_, _ = out.WriteString("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
 	case BreakGarbage:
 		_, _ = out.WriteString("\x15\x03\x01\x00\x02\x02\x28 this is not HTTP\r\n\r\n")
 	case BreakNone, BreakEOF, BreakHang:
