@@ -211,11 +211,11 @@ func judgeForbidden(o Outcome, body errorBody) finding {
 		return f
 	}
 	switch {
-	case body.kind == bodyNone: // a firewall; providers explain themselves
+	case body.kind == bodyNone, body.kind == bodyText && !body.says(keyWords) && !body.says(deadSubjects): // a firewall; providers explain themselves
 		return fromUpstream(ReasonEdgeBlocked)
 	case body.says(regionPhrases), body.typ == "forbidden" && body.lower == "request not allowed": // Anthropic's edge
 		return fromUpstream(ReasonRegion)
-	case body.hasCode(contentCodes), body.says(contentPhrases), body.err.Get("metadata.flagged_input").Exists(): // OpenRouter
+	case body.hasCode(contentCodes), body.says(contentPhrases), body.err.Get("metadata.flagged_input").Exists(): // the last is OpenRouter's
 		return fromClient(ReasonContentPolicy)
 	case body.hasCode(modelCodes), body.says(modelPhrases):
 		return finding{fleet.ClassModelDenied, ActionNextKey, ReasonModelDenied}

@@ -16,7 +16,7 @@ type bodyKind uint8
 const (
 	bodyNone bodyKind = iota // empty
 	bodyJSON
-	bodyHTML
+	bodyHTML // an edge's page, whatever it is written in
 	bodyText
 )
 
@@ -68,6 +68,9 @@ func parseErrorJSON(raw []byte) errorBody {
 	top := gjson.Parse(unsafe.String(unsafe.SliceData(raw), len(raw)))
 	for depth := 0; top.IsArray() && depth < 2; depth++ {
 		top = firstElement(top)
+	}
+	if top.Get("cloudflare_error").Bool() { // Cloudflare's page as a problem document (RFC 9457), for clients that accept JSON
+		return newTextBody(bodyHTML, clipString(top.Get("title").String(), maxErrorMessage))
 	}
 	body := readErrorObject(top)
 	if body.message == "" && body.code == "" && body.typ == "" && !gjson.ValidBytes(raw) {

@@ -61,6 +61,7 @@ var exhaustedPhrases = []string{
 	"balance is insufficient", "balance is not enough", "balance not enough", "not enough credit", "out of credit",
 	"credit balance is", "credits are depleted", "credits have been depleted", "have any credits", "used all available credits",
 	"exceeded your current quota", "quota exhausted", "quota is exhausted", "quota has been exhausted", "quota is not enough",
+	"key limit exceeded", // OpenRouter
 	"spending limit", "account is not active, please check your billing",
 	"余额不足", "额度不足", "额度已用", "配额不足", "配额已用", "欠费", "请充值",
 }
