@@ -157,6 +157,9 @@ func (x *exchange) blame(c *call, chosen choice, v provider.Verdict, now time.Ti
 		v.Class, v.Action = fleet.ClassClient, provider.ActionReturn
 		return v
 	case !blamesKey(v.Class):
+		if v.Action != provider.ActionReturn { // another key may have what this request needs, say a larger allowance
+			x.avoided.Add(chosen.pick)
+		}
 		return v
 	}
 	x.h.blameKey(chosen.p, chosen.pool, chosen.pick, v, now)
@@ -234,7 +237,7 @@ func (x *exchange) giveUp(last *call, v provider.Verdict) {
 	switch {
 	case last == nil || v.Class == fleet.ClassLimited && last.response == nil:
 		x.noKey()
-	case last.response != nil && (v.Class == fleet.ClassUpstream || v.Class == fleet.ClassLimited):
+	case last.response != nil && !quotesKey(v.Class):
 		x.note(last.response.StatusCode, v.Class, describe(v))
 		x.relay(last, choice{})
 	case v.Class == fleet.ClassUpstream:
@@ -252,6 +255,11 @@ func (x *exchange) giveUp(last *call, v provider.Verdict) {
 			Message: fmt.Sprintf("the provider refused each of the %d keys that were tried (%s); max_retries is %d", len(x.record.Attempts), v.Reason, x.group.Settings.MaxRetries),
 		})
 	}
+}
+
+// quotesKey reports whether the provider's answer speaks of an operator's key, and so is not for clients.
+func quotesKey(class fleet.Class) bool {
+	return class == fleet.ClassKeyDead || class == fleet.ClassKeyExhausted || class == fleet.ClassKeySuspect
 }
 
 // noKey answers when no attempt could be made at all.

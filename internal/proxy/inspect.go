@@ -105,7 +105,8 @@ func (h *hold) release() {
 func (x *exchange) judgeInBand(c *call, chosen choice, errorBody []byte) provider.Verdict {
 	return provider.Judge(provider.Outcome{
 		Channel: chosen.p.group.Channel, Format: x.format, Path: x.ask.path, Key: chosen.pick.Value, ClientGone: x.gone(),
-		Status: c.response.StatusCode, Header: c.response.Header, Body: errorBody, InBand: true, Now: time.Now(),
+		ClientAccount: provider.ChoosesAccount(x.ask.header),
+		Status:        c.response.StatusCode, Header: c.response.Header, Body: errorBody, InBand: true, Now: time.Now(),
 	}, policy(chosen.p))
 }
 
@@ -116,7 +117,7 @@ func (x *exchange) emptyAnswer(c *call, chosen choice, good provider.Verdict) pr
 	}
 	return provider.Judge(provider.Outcome{
 		Channel: chosen.p.group.Channel, Format: x.format, Path: x.ask.path, Key: chosen.pick.Value, ClientGone: x.gone(),
-		Status: c.response.StatusCode, Header: c.response.Header, Empty: true, Now: time.Now(),
+		Status: c.response.StatusCode, Header: c.response.Header, Body: c.held, Empty: true, Now: time.Now(),
 	}, policy(chosen.p))
 }
 

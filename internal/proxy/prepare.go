@@ -29,8 +29,12 @@ func (a *ask) modelFor(g *snapshot.Group) (send string, refusal *provider.Gatewa
 	}
 	if g.ModelRedirectStrict {
 		why := a.unsure
-		if why == "" && a.where == modelInJSON && !a.valid() {
+		switch {
+		case why != "":
+		case a.where == modelInJSON && !a.valid():
 			why = "the body is not valid JSON"
+		case a.where == modelNowhere && a.method == http.MethodPost && provider.FormatOf(g.Channel, a.path) == provider.FormatGemini:
+			why = "the path names none in a form known here"
 		}
 		if why != "" {
 			return "", refusalOf(http.StatusBadRequest, "model_unknown", "the group serves only listed models and cannot tell this request's: "+why)
