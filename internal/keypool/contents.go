@@ -35,7 +35,7 @@ func (p *Pool) Remove(ids ...fleet.KeyID) {
 		for _, id := range portion {
 			p.touchID(id)
 			if i, ok := p.index[id]; ok {
-				p.remove(i, id)
+				p.remove(i, p.slots.at(i))
 			}
 		}
 		p.mu.Unlock()
@@ -87,9 +87,9 @@ func (p *Pool) removeUnloaded() {
 				break
 			}
 			s := p.slots.at(i)
-			if c := s.credential.Load(); c != nil && s.load != p.load {
-				if _, newer := p.touched[c.id]; !newer {
-					p.remove(i, c.id)
+			if s.id != 0 && s.load != p.load {
+				if _, newer := p.touched[s.id]; !newer {
+					p.remove(i, s)
 				}
 			}
 			i++
@@ -159,12 +159,12 @@ func (p *Pool) put(k *fleet.Key) {
 		p.makeRoom()
 	}
 	s := p.slots.at(i)
-	if c := s.credential.Load(); c == nil || c.value != k.Value {
+	if c := p.slots.credential(i); c == nil || !c.value.Equal(k.Value) {
 		// Cloned, because a key may be cut out of a whole import that must not stay in memory with it.
-		s.credential.Store(&credential{id: k.ID, value: secret.New(strings.Clone(k.Value.Reveal()))})
+		p.slots.setCredential(i, &credential{id: k.ID, value: secret.New(strings.Clone(k.Value.Reveal()))})
 	}
 	if !known {
-		s.state = stateOf(k.State)
+		s.id, s.state = k.ID, stateOf(k.State)
 		p.counts[s.state]++
 	}
 	s.load = p.load
@@ -218,19 +218,15 @@ func (p *Pool) setState(i uint32, s *slot, to state) {
 	p.change++
 }
 
-func (p *Pool) remove(i uint32, id fleet.KeyID) {
-	s := p.slots.at(i)
+func (p *Pool) remove(i uint32, s *slot) {
 	p.setState(i, s, stateDisabled)
 	p.counts[stateDisabled]--
-	s.credential.Store(nil)
-	s.state, s.failures, s.standing, s.createdAt, s.updatedAt = stateActive, 0, nil, 0, 0
-	s.tidy()
-	delete(p.index, id)
-	p.slots.free = append(p.slots.free, i)
+	delete(p.index, s.id)
+	p.slots.release(i)
 }
 
 // touch tells a running Replace that it knows older news of a key.
-func (p *Pool) touch(s *slot) { p.touchID(s.credential.Load().id) }
+func (p *Pool) touch(s *slot) { p.touchID(s.id) }
 
 func (p *Pool) touchID(id fleet.KeyID) {
 	if p.touched != nil {

@@ -90,7 +90,7 @@ func (p *Pool) dropRests(s *slot) {
 
 // refresh sets whether a key can be chosen: in one lane that is not the base, or in all of them.
 func (p *Pool) refresh(i uint32, s *slot, l *lane) {
-	usable := s.credential.Load() != nil && s.state == stateActive && !s.restsIn(&p.base)
+	usable := s.id != 0 && s.state == stateActive && !s.restsIn(&p.base)
 	if l != nil && l != &p.base {
 		refreshLane(i, s, l, usable)
 		return
@@ -164,7 +164,7 @@ func (p *Pool) Soonest(model string, tried *Tried, now time.Time) (time.Time, bo
 		return now, true
 	}
 	l := p.laneOf(model)
-	if l.memo.change != p.change || l.memo.found && tried.has(p.slots.at(l.memo.slot).credential.Load().id) {
+	if l.memo.change != p.change || l.memo.found && tried.has(p.slots.at(l.memo.slot).id) {
 		search := comeback{pool: p, lane: l, tried: tried, at: math.MaxInt64}
 		search.in(l.resting, 0)
 		if l != &p.base {
@@ -197,7 +197,7 @@ func (c *comeback) in(h restHeap, from int) {
 		return
 	}
 	s := c.pool.slots.at(h[from].r.slot)
-	if !c.tried.has(s.credential.Load().id) {
+	if !c.tried.has(s.id) {
 		back := h[from].due
 		for r := s.rests; r != nil; r = r.next {
 			if !r.lapsed && (r.lane == c.lane || r.lane == &c.pool.base) {

@@ -18,7 +18,7 @@ type Pool struct {
 	// What every request reads.
 	directory atomic.Pointer[directory]
 	due       atomic.Int64 // when the next rest ends or is forgotten; math.MaxInt64 when none does
-	slots     slots
+	slots     *slots
 	served    served
 
 	base lane
@@ -37,7 +37,7 @@ type Pool struct {
 
 // NewPool makes an empty pool for the keys of one group.
 func NewPool(id fleet.GroupID) *Pool {
-	p := &Pool{id: id, index: make(map[fleet.KeyID]uint32)}
+	p := &Pool{id: id, slots: newSlots(), index: make(map[fleet.KeyID]uint32)}
 	p.directory.Store(&directory{byModel: map[string]*lane{}})
 	p.base.usable.Store(newBitmap(0))
 	p.base.cursor.Store(unset | rand.Uint32())
@@ -136,10 +136,8 @@ func (p *Pool) findBetween(usable *bitmap, from, end uint32, tried *Tried) (uint
 		if !ok || i >= end {
 			return 0, nil
 		}
-		if s := p.slots.at(i); s != nil {
-			if c := s.credential.Load(); c != nil && !tried.has(c.id) {
-				return i, c
-			}
+		if c := p.slots.credential(i); c != nil && !tried.has(c.id) {
+			return i, c
 		}
 		from = i + 1
 	}
@@ -190,7 +188,7 @@ func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
 	}
 	s := p.slots.at(i)
 	key := fleet.Key{
-		ID: id, GroupID: p.id, Value: s.credential.Load().value,
+		ID: id, GroupID: p.id, Value: p.slots.credential(i).value,
 		State: s.state.word(), Failures: int(s.failures),
 		Cooldowns: p.cooldowns(s, now.UnixNano()),
 		CreatedAt: timeOf(s.createdAt), UpdatedAt: timeOf(s.updatedAt),
@@ -208,7 +206,7 @@ func (p *Pool) Lookup(id fleet.KeyID, now time.Time) (Pick, bool) {
 	if !ok {
 		return Pick{}, false
 	}
-	return Pick{KeyID: id, Value: p.slots.at(i).credential.Load().value, slot: i, at: now.UnixNano()}, true
+	return Pick{KeyID: id, Value: p.slots.credential(i).value, slot: i, at: now.UnixNano()}, true
 }
 
 // The span of time that nanoseconds since 1970 can tell.

@@ -44,12 +44,12 @@ const (
 	markUnproven             // came back from a guessed rest and has not served since
 )
 
-// slot is the place of one key. Only credential and marks may be read without the pool's lock.
+// slot is what the pool knows of the key in one place. Only marks may be read without the pool's lock.
 type slot struct {
-	credential atomic.Pointer[credential] // nil: the place is free
-	marks      atomic.Uint32
-	state      state
-	failures   int32
+	id       fleet.KeyID // 0: the place is free
+	marks    atomic.Uint32
+	state    state
+	failures int32
 	// load is the Replace in which the store last named this key, or in which the key was added.
 	load      uint32
 	rests     *rest
@@ -124,22 +124,46 @@ func (s *slot) restsIn(l *lane) bool {
 // chunkSlots is small, so that a group with three keys does not pay for a thousand.
 const chunkSlots = 64
 
-type chunk [chunkSlots]slot
+// chunk is a portion of the slots. Their credentials stand apart, because a choice that passes over many keys
+// touches the memory of nothing else.
+type chunk struct {
+	credentials *[chunkSlots]atomic.Pointer[credential] // nil in a free place
+	slots       *[chunkSlots]slot
+}
 
 // slots is an array that grows without moving what is in it, so that readers need no lock.
 type slots struct {
-	chunks atomic.Pointer[[]*chunk]
+	chunks atomic.Pointer[[]chunk]
 	used   uint32   // slots handed out so far, free ones included
 	free   []uint32 // slots of removed keys
 }
 
+func newSlots() *slots {
+	t := &slots{}
+	t.chunks.Store(&[]chunk{})
+	return t
+}
+
 // at returns a slot, or nil when there is none of that number yet.
 func (t *slots) at(i uint32) *slot {
-	chunks := t.chunks.Load()
-	if chunks == nil || int(i/chunkSlots) >= len(*chunks) {
+	chunks := *t.chunks.Load()
+	if int(i/chunkSlots) >= len(chunks) {
 		return nil
 	}
-	return &(*chunks)[i/chunkSlots][i%chunkSlots]
+	return &chunks[i/chunkSlots].slots[i%chunkSlots]
+}
+
+// credential returns what is in a slot, or nil.
+func (t *slots) credential(i uint32) *credential {
+	chunks := *t.chunks.Load()
+	if int(i/chunkSlots) >= len(chunks) {
+		return nil
+	}
+	return chunks[i/chunkSlots].credentials[i%chunkSlots].Load()
+}
+
+func (t *slots) setCredential(i uint32, c *credential) {
+	(*t.chunks.Load())[i/chunkSlots].credentials[i%chunkSlots].Store(c)
 }
 
 // take hands out a slot: the one freed last, or a new one.
@@ -150,14 +174,21 @@ func (t *slots) take() uint32 {
 		return i
 	}
 	if t.used%chunkSlots == 0 {
-		var chunks []*chunk
-		if old := t.chunks.Load(); old != nil {
-			chunks = *old
-		}
 		// Readers see only the length they loaded, so appending behind it in the same array is safe.
-		chunks = append(chunks, new(chunk))
+		chunks := append(*t.chunks.Load(), chunk{
+			credentials: new([chunkSlots]atomic.Pointer[credential]), slots: new([chunkSlots]slot),
+		})
 		t.chunks.Store(&chunks)
 	}
 	t.used++
 	return t.used - 1
+}
+
+// release takes a slot back.
+func (t *slots) release(i uint32) {
+	t.setCredential(i, nil)
+	s := t.at(i)
+	s.id, s.state, s.failures, s.standing, s.createdAt, s.updatedAt = 0, stateActive, 0, nil, 0, 0
+	s.tidy()
+	t.free = append(t.free, i)
 }

@@ -160,7 +160,7 @@ func (p *Pool) changeOf(s *slot, at int64) fleet.KeyChange {
 	s.updatedAt = max(at, s.updatedAt+int64(time.Microsecond))
 	p.touch(s)
 	change := fleet.KeyChange{
-		KeyID: s.credential.Load().id, GroupID: p.id,
+		KeyID: s.id, GroupID: p.id,
 		State: s.state.word(), Failures: int(s.failures),
 		At: timeOf(s.updatedAt),
 	}
