@@ -23,7 +23,7 @@ func sqlitePath(dsn string) (string, error) {
 	switch {
 	case path == "":
 		return "", badDSN("is empty")
-	case strings.Contains(path, "@tcp(") || strings.Contains(path, "@unix(") || strings.HasPrefix(path, "host=") || strings.Contains(path, " host=") || strings.HasPrefix(path, "mysql:") || strings.HasPrefix(path, "postgres"+"ql:"):
+	case strings.Contains(path, "@tcp(") || strings.Contains(path, "@unix(") || strings.HasPrefix(path, "host=") || strings.Contains(path, " host="):
 		return "", badDSN("names a database server")
 	case path == ":memory:" || strings.HasPrefix(path, "file:"):
 		return "", badDSN("must be a plain path: a database in memory would lose its keys, and parameters are set by GPT-Load")

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/uptrace/bun"
+	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
 )
@@ -197,7 +198,7 @@ func (s *Store) DeleteGroup(ctx context.Context, id fleet.GroupID) error {
 	// The group is deleted whatever becomes of its keys' rows: a caller that gave up waiting must not be told that
 	// it is not.
 	if err := s.SweepDeletedGroups(ctx); err != nil {
-		s.log.Warn("keys of a deleted group are left for the next sweep: " + err.Error())
+		s.log.Warn("keys of a deleted group are left for the next sweep", zap.Int64("group", int64(id)), zap.Error(err))
 	}
 	return nil
 }

@@ -204,7 +204,7 @@ func testVerdicts(t *testing.T, s *sqlstore.Store) {
 		return fleet.KeyChange{KeyID: keys[i].ID, GroupID: g.ID, State: state, Reason: "why", Evidence: "bad \x00 \xff " + strings.Repeat("e", 400), Failures: 2, At: at}
 	}
 	cooling := change(0, fleet.KeyCooling, at)
-	cooling.Cooldowns = append(rests, fleet.Cooldown{Model: "over", Until: at.Add(-time.Hour)}, fleet.Cooldown{Model: strings.Repeat("m", 5000), Until: until})
+	cooling.Cooldowns = append(slices.Clone(rests), fleet.Cooldown{Model: "over", Until: at.Add(-time.Hour)}, fleet.Cooldown{Model: strings.Repeat("m", 5000), Until: until})
 	wrongGroup, gone, odd := change(3, fleet.KeyInvalid, at), change(3, fleet.KeyInvalid, at), change(3, "odd", at)
 	wrongGroup.GroupID, gone.KeyID = 999, 99999
 	err := s.ApplyKeyChanges(ctx, []fleet.KeyChange{

@@ -3,7 +3,7 @@ package sqlstore
 import (
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -48,7 +48,11 @@ const (
 // keyPlace is the associated data of a key's value. The digest stands in it because the id is not known before the
 // row is written.
 func keyPlace(group int64, hash []byte) string {
-	return fmt.Sprintf("provider_keys/%d/%x", group, hash)
+	place := make([]byte, 0, 14+20+1+2*len(hash))
+	place = append(place, "provider_keys/"...)
+	place = strconv.AppendInt(place, group, 10)
+	place = append(place, '/')
+	return string(hex.AppendEncode(place, hash))
 }
 
 func hashOf(box *secret.Box, value secret.Text) []byte {

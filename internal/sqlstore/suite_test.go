@@ -26,6 +26,7 @@ func runSuite(t *testing.T, open opener) {
 		"Keys":     testKeys,
 		"Records":  testRecords,
 		"Stats":    testStats,
+		"Together": testTogether,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
