@@ -84,6 +84,25 @@ func (p *provider) test(ctx context.Context, group fleet.GroupID, key fleet.KeyI
 	return result, err
 }
 
+// tests returns the keys that were tested so far, in the order of the answers.
+func (p *provider) tests(group fleet.GroupID) []fleet.KeyID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.tested[group])
+}
+
+func (p *provider) atOnce(group fleet.GroupID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.most[group]
+}
+
+func (p *provider) left(group fleet.GroupID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.invalid[group])
+}
+
 func (p *provider) count(group fleet.GroupID) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,7 +140,7 @@ func TestInvalidKeysAreTestedAtTheInterval(t *testing.T) {
 		}
 		after(5 * time.Hour)
 		if p.count(1) != 18 || p.count(2) != 3 || p.count(3)+p.count(4) != 0 {
-			t.Errorf("tests by group: %v", p.tested)
+			t.Errorf("%d, %d, %d and %d tests", p.count(1), p.count(2), p.count(3), p.count(4))
 		}
 	})
 }
@@ -139,12 +158,12 @@ func TestAPassingKeyIsRestoredAndNotTestedAgain(t *testing.T) {
 		stop := validate(p, log, group(1, time.Hour, 10))
 		defer stop()
 		after(10 * time.Minute)
-		if !slices.IsSorted(p.tested[1]) || len(slices.Compact(slices.Clone(p.tested[1]))) != 1200 || len(p.tested[1]) != 1200 {
-			t.Errorf("%d tests of 1200 keys", len(p.tested[1]))
+		if tested := p.tests(1); len(tested) != 1200 || !slices.IsSorted(tested) || len(slices.Compact(tested)) != 1200 {
+			t.Errorf("%d tests of 1200 keys", p.count(1))
 		}
 		after(time.Hour)
-		if p.count(1) != 1800 || len(p.invalid[1]) != 600 {
-			t.Errorf("%d tests, %d keys left invalid, want 1800 and 600", p.count(1), len(p.invalid[1]))
+		if p.count(1) != 1800 || p.left(1) != 600 {
+			t.Errorf("%d tests, %d keys left invalid, want 1800 and 600", p.count(1), p.left(1))
 		}
 		if entry := logs.All()[0].ContextMap(); entry["tested"] != int64(1200) || entry["restored"] != int64(600) {
 			t.Errorf("log: %v", entry)
@@ -163,11 +182,11 @@ func TestALargeGroupHoldsNoOtherUp(t *testing.T) {
 		if p.count(2) < 12 {
 			t.Errorf("the small group was tested %d times in half an hour", p.count(2))
 		}
-		if p.most[1] != 3 {
-			t.Errorf("%d tests at once, the setting says 3", p.most[1])
+		if p.atOnce(1) != 3 {
+			t.Errorf("%d tests at once, the setting says 3", p.atOnce(1))
 		}
 		after(60 * time.Minute)
-		first := p.tested[1][:600]
+		first := p.tests(1)[:600]
 		slices.Sort(first)
 		if n := len(slices.Compact(first)); n != 600 {
 			t.Errorf("the first 600 tests were of %d keys", n)
@@ -224,7 +243,9 @@ func TestAGroupThatCannotBeTestedIsLoggedOnce(t *testing.T) {
 		if p.count(2) < 250 {
 			t.Errorf("keys that were deleted meanwhile ended the pass: %d tests", p.count(2))
 		}
+		p.mu.Lock()
 		fault = nil
+		p.mu.Unlock()
 		after(2 * time.Hour)
 		if logs.FilterMessageSnippet("can be tested again").Len() != 1 {
 			t.Errorf("log %v", logs.All())

@@ -2,6 +2,7 @@ package maintenance
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,13 +38,18 @@ func TestJobsRunSideBySideAndNeverTwiceAtOnce(t *testing.T) {
 func TestOneLogLineOnFailureAndOneOnRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logs := observed()
-		fault := errAway
-		stop := start(log, Job{Name: "j", Pause: time.Minute, Run: func(context.Context) error { return fault }})
+		var healthy atomic.Bool
+		stop := start(log, Job{Name: "j", Pause: time.Minute, Run: func(context.Context) error {
+			if healthy.Load() {
+				return nil
+			}
+			return errAway
+		}})
 		after(20 * time.Minute)
 		if logs.Len() != 1 || logs.All()[0].ContextMap()["job"] != "j" {
 			t.Errorf("while failing: %v", logs.All())
 		}
-		fault = nil
+		healthy.Store(true)
 		after(20 * time.Minute)
 		stop()
 		if logs.Len() != 2 {

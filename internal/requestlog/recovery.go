@@ -46,7 +46,9 @@ func (s *spool) learnCount(g, behind *segment) {
 	if err := behind.open(); err != nil {
 		return // the reader will say so when it comes there
 	}
-	_, g.count, _ = readHeader(behind.file)
+	if h, err := readHeader(behind.file); err == nil && h.baseBefore == g.base {
+		g.count = h.countBefore
+	}
 	_ = behind.file.Close()
 	behind.file = nil
 }

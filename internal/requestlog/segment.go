@@ -18,11 +18,12 @@ import (
 //
 //	8 bytes magic, the last of them the version
 //	uint64 base
-//	uint32 number of frames in the segment before, so that a start knows how much waits without reading everything
+//	uint64 base of the segment before, 0 when there was none
+//	uint32 number of frames in that segment, so that a start knows how much waits without reading everything
 //	uint32 CRC-32C of all that
 const (
 	segmentMagic  = "glspool\x01"
-	segmentHeader = 24
+	segmentHeader = 32
 	segmentSuffix = ".seg"
 )
 
@@ -50,8 +51,11 @@ func segmentPath(dir string, base int64) string {
 	return filepath.Join(dir, fmt.Sprintf("%020d%s", base, segmentSuffix))
 }
 
-// createSegment makes the file exclusively and writes its header.
-func createSegment(dir string, base, countBefore int64, create func(string) (segmentFile, error)) (*segment, error) {
+// createSegment makes the file exclusively and writes its header. before is the last segment, or nil.
+func createSegment(dir string, base int64, before *segment, create func(string) (segmentFile, error)) (*segment, error) {
+	if before == nil {
+		before = &segment{}
+	}
 	path := segmentPath(dir, base)
 	file, err := create(path)
 	if err != nil {
@@ -60,7 +64,8 @@ func createSegment(dir string, base, countBefore int64, create func(string) (seg
 	header := make([]byte, 0, segmentHeader)
 	header = append(header, segmentMagic...)
 	header = binary.LittleEndian.AppendUint64(header, uint64(base))
-	header = binary.LittleEndian.AppendUint32(header, uint32(countBefore))
+	header = binary.LittleEndian.AppendUint64(header, uint64(before.base))
+	header = binary.LittleEndian.AppendUint32(header, uint32(before.count))
 	header = binary.LittleEndian.AppendUint32(header, crc32.Checksum(header, castagnoli))
 	if _, err := file.Write(header); err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(path))
@@ -72,19 +77,27 @@ func createFile(path string) (segmentFile, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
-// readHeader returns the base and the count of the segment before.
-func readHeader(file io.ReaderAt) (base, countBefore int64, err error) {
-	var header [segmentHeader]byte
-	if _, err := file.ReadAt(header[:], 0); err != nil {
-		return 0, 0, err
+// header is what the header of a segment says.
+type header struct {
+	base        int64
+	baseBefore  int64
+	countBefore int64
+}
+
+func readHeader(file io.ReaderAt) (header, error) {
+	var raw [segmentHeader]byte
+	if _, err := file.ReadAt(raw[:], 0); err != nil {
+		return header{}, err
 	}
-	const crcAt = segmentHeader - 4
-	if string(header[:len(segmentMagic)]) != segmentMagic ||
-		binary.LittleEndian.Uint32(header[crcAt:]) != crc32.Checksum(header[:crcAt], castagnoli) {
-		return 0, 0, errFrame
+	const baseAt, baseBeforeAt, countBeforeAt, crcAt = len(segmentMagic), 16, 24, 28
+	if string(raw[:baseAt]) != segmentMagic || binary.LittleEndian.Uint32(raw[crcAt:]) != crc32.Checksum(raw[:crcAt], castagnoli) {
+		return header{}, errFrame
 	}
-	base = int64(binary.LittleEndian.Uint64(header[len(segmentMagic):]))
-	return base, int64(binary.LittleEndian.Uint32(header[len(segmentMagic)+8:])), nil
+	return header{
+		base:        int64(binary.LittleEndian.Uint64(raw[baseAt:])),
+		baseBefore:  int64(binary.LittleEndian.Uint64(raw[baseBeforeAt:])),
+		countBefore: int64(binary.LittleEndian.Uint32(raw[countBeforeAt:])),
+	}, nil
 }
 
 // open opens a segment of an earlier process for reading and checks its header.
@@ -96,7 +109,7 @@ func (s *segment) open() error {
 	if err != nil {
 		return err
 	}
-	if base, _, err := readHeader(file); err != nil || base != s.base {
+	if h, err := readHeader(file); err != nil || h.base != s.base {
 		_ = file.Close()
 		return errors.Join(errFrame, err)
 	}

@@ -191,9 +191,9 @@ func (s *spool) write(c chunk) error {
 }
 
 func (s *spool) begin(base int64) error {
-	var before int64
+	var before *segment
 	if n := len(s.segments); n > 0 {
-		before = s.segments[n-1].count
+		before = s.segments[n-1]
 	}
 	g, err := createSegment(s.folder.dir, base, before, s.create)
 	if err != nil {
