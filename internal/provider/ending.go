@@ -6,7 +6,7 @@ import "bytes"
 // come to its end and how to tell the client if it had not. It looks for member names and values as they stand in JSON: inside
 // a text, quotes are escaped, so what a model writes is never taken for one.
 //
-// It keeps 64 bytes of the stream and allocates nothing. It is not safe for concurrent use.
+// It keeps the last 64 bytes of the stream and allocates nothing. It is not safe for concurrent use.
 type Ending struct {
 	format  Format
 	kind    Kind
@@ -16,7 +16,9 @@ type Ending struct {
 	ended    bool // that end, or an error, has passed
 	failed   bool // an error has passed
 
-	tail     [endingTail]byte // the last bytes
+	// window begins with the last tailLen bytes; behind them is room for the next ones, so that what was cut in
+	// two is searched as a whole.
+	window   [2 * endingTail]byte
 	tailLen  int
 	sequence int // the last sequence_number of the responses API, -1 before the first
 
@@ -35,45 +37,35 @@ func (e *Ending) Write(p []byte) {
 	if e.kind == KindBinary || len(p) == 0 {
 		return
 	}
+	seam := e.window[:e.tailLen+copy(e.window[e.tailLen:], p[:min(len(p), endingTail)])]
 	if !e.sniffed {
-		e.begin(p)
+		// White space and a byte order mark before the first byte that tells the kind are few, so seam begins with them.
+		if kind, _, known := sniff(e.kind, seam); known {
+			e.kind, e.sniffed = kind, true
+		}
 	}
 	switch e.kind {
 	case KindSSE:
-		var window [2 * endingTail]byte
-		n := copy(window[:], e.tail[:e.tailLen])
-		n += copy(window[n:], p[:min(len(p), endingTail)])
-		e.scan(window[:n])
+		e.scan(seam)
 		if len(p) > endingTail {
 			e.scan(p)
 		}
 	case KindJSONArray:
 		e.array.read(p)
 	}
-	e.keepTail(p)
+	e.keepTail(seam, p)
 }
 
-// begin tells the kind from the first bytes. White space and byte order marks before them are a few bytes at most, so
-// the tail holds whatever came before p.
-func (e *Ending) begin(p []byte) {
-	var window [2 * endingTail]byte
-	n := copy(window[:], e.tail[:e.tailLen])
-	n += copy(window[n:], p)
-	kind, _, known := sniff(e.kind, window[:n])
-	if known {
-		e.kind, e.sniffed = kind, true
-	}
-}
+// tail gives the last bytes.
+func (e *Ending) tail() []byte { return e.window[:e.tailLen] }
 
-func (e *Ending) keepTail(p []byte) {
-	if len(p) >= endingTail {
-		e.tailLen = copy(e.tail[:], p[len(p)-endingTail:])
-		return
+// keepTail makes p's end the tail. Where p is short, seam is the tail and p in one.
+func (e *Ending) keepTail(seam, p []byte) {
+	last := seam
+	if len(p) > endingTail {
+		last = p
 	}
-	if over := e.tailLen + len(p) - endingTail; over > 0 {
-		e.tailLen = copy(e.tail[:], e.tail[over:e.tailLen])
-	}
-	e.tailLen += copy(e.tail[e.tailLen:], p)
+	e.tailLen = copy(e.window[:], last[max(0, len(last)-endingTail):])
 }
 
 // scan looks for the marks of the format in a piece of the stream.
@@ -194,9 +186,10 @@ func (e *Ending) Terminated() bool {
 		if e.tailLen == 0 {
 			return true
 		}
-		if last := e.tail[e.tailLen-1]; last != '\n' && last != '\r' {
+		tail := e.tail()
+		if last := tail[len(tail)-1]; last != '\n' && last != '\r' {
 			// [DONE] is the one last line that servers are known to leave without its end.
-			return bytes.HasSuffix(e.tail[:e.tailLen], []byte("[DONE]")) && hasDone(e.tail[:e.tailLen])
+			return bytes.HasSuffix(tail, []byte("[DONE]")) && hasDone(tail)
 		}
 		return e.ended || !e.expected
 	case KindJSONArray:

@@ -40,11 +40,11 @@ func (e *Ending) ErrorEvent(message, code string) []byte {
 
 // completeLine gives what dispatches a half line or event, as the HTML standard defines line ends.
 func (e *Ending) completeLine() []byte {
-	sent := e.tail[:e.tailLen]
-	whole, ok := cutLineEnd(sent)
+	sent := e.tail()
 	if len(sent) == 0 {
 		return nil
 	}
+	whole, ok := cutLineEnd(sent)
 	if !ok {
 		return []byte("\n\n")
 	}
