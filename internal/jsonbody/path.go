@@ -42,7 +42,7 @@ func ParsePath(text string) (Path, error) {
 	for i := 0; i <= len(text); i++ {
 		if i == len(text) || text[i] == '.' {
 			if len(name) == 0 {
-				return Path{}, fmt.Errorf("the path has an empty step at byte %d; write a dot that belongs to a name as \\.", i)
+				return Path{}, fmt.Errorf("the path has an empty step at byte %d; \\. stands for a dot that belongs to a name", i)
 			}
 			if len(p.steps) == maxPathSteps {
 				return Path{}, fmt.Errorf("the path has more than %d steps", maxPathSteps)
