@@ -69,7 +69,7 @@ func TestGroupFaultsComeAllAtOnce(t *testing.T) {
 	slices.Sort(got)
 	want := []string{"members", "members[0].group_id", "name", "param_overrides[0].path", "param_overrides[1]", "proxy_keys[0]", "settings.app_url", "settings.max_retries", "settings.no_such"}
 	if !slices.Equal(got, want) {
-		t.Errorf("faults of %q, want %q\n%v", got, want, e)
+		t.Errorf("faults of %q, want %q\n%s", got, want, e.Error())
 	}
 	if w.lastRevision() != 0 {
 		t.Error("the node was told of a change that was refused")

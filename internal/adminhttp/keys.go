@@ -2,6 +2,7 @@ package adminhttp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -172,7 +173,7 @@ func (a *API) importKeys(ctx context.Context, in *importInput) (*answer[adminapi
 func (i *keyImport) readForm(ctx context.Context, form *multipart.Reader) error {
 	for files := 0; ; {
 		part, err := form.NextPart()
-		if err == io.EOF { //nolint:errorlint // multipart.Reader returns it bare
+		if errors.Is(err, io.EOF) {
 			if files == 0 {
 				return invalid("file", "the form holds no file; send it as the field \"file\"")
 			}

@@ -318,7 +318,7 @@ func TestTestKeysNow(t *testing.T) {
 	}
 	_, err = w.client.TestKeys(t.Context(), g.ID, added.Keys[0].ID)
 	if e := refused(t, err, adminapi.CodeInternal); strings.Contains(e.Error(), "canary") {
-		t.Errorf("says %q", e)
+		t.Errorf("says %q", e.Message)
 	}
 	_, err = w.client.TestKeys(t.Context(), g.ID, make([]string, 101)...)
 	refused(t, err, adminapi.CodeInvalid)

@@ -202,8 +202,8 @@ func openai(name string) adminapi.GroupInput {
 	}
 }
 
-// refused checks that err is an answer of the API with a code, and returns it.
-func refused(t *testing.T, err error, code adminapi.Code) *adminclient.Error {
+// refused checks that err is an answer of the API with a code, and returns a copy of it.
+func refused(t *testing.T, err error, code adminapi.Code) adminclient.Error {
 	t.Helper()
 	var e *adminclient.Error
 	if !errors.As(err, &e) || e.Code != code {
@@ -212,10 +212,10 @@ func refused(t *testing.T, err error, code adminapi.Code) *adminclient.Error {
 	if e.RequestID == "" {
 		t.Errorf("no request id in %v", e)
 	}
-	return e
+	return *e
 }
 
-func fieldsOf(e *adminclient.Error) []string {
+func fieldsOf(e adminclient.Error) []string {
 	fields := make([]string, len(e.Details))
 	for i, d := range e.Details {
 		fields[i] = d.Field
