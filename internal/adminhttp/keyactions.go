@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
@@ -143,29 +142,30 @@ func (a *API) testKeys(ctx context.Context, in *struct {
 	values, _ := settings.Resolve(system, g.Settings)
 
 	results := make([]adminapi.KeyTest, len(which.IDs))
-	var extending sync.Mutex
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(values.KeyValidationConcurrency)
 	for i, id := range which.IDs {
 		work.Go(func() error {
-			found, err := a.Tester.TestKey(ctx, g.ID, id)
-			if err != nil {
-				return err
-			}
-			extending.Lock()
-			callOf(ctx).extend(longTimeout)
-			extending.Unlock()
-			results[i] = adminapi.KeyTest{
-				ID: idText(id), OK: found.OK, Status: found.Status, Class: string(found.Class), Reason: found.Reason,
-				Evidence: found.Evidence, DurationMS: found.Duration.Milliseconds(), State: a.stateNow(ctx, g.ID, id),
-			}
-			return nil
+			var err error
+			results[i], err = a.testKey(ctx, g.ID, id)
+			return err
 		})
 	}
 	if err := work.Wait(); err != nil {
 		return nil, err
 	}
 	return &answer[adminapi.KeyTests]{adminapi.KeyTests{Results: results}}, nil
+}
+
+func (a *API) testKey(ctx context.Context, group fleet.GroupID, id fleet.KeyID) (adminapi.KeyTest, error) {
+	found, err := a.Tester.TestKey(ctx, group, id)
+	if fleet.CodeOf(err) == fleet.CodeNotFound { // deleted meanwhile: no reason to keep the other results back
+		return adminapi.KeyTest{ID: idText(id), Reason: string(fleet.CodeNotFound), Evidence: err.Error()}, nil
+	}
+	return adminapi.KeyTest{
+		ID: idText(id), OK: found.OK, Status: found.Status, Class: string(found.Class), Reason: found.Reason,
+		Evidence: found.Evidence, DurationMS: found.Duration.Milliseconds(), State: a.stateNow(ctx, group, id),
+	}, err
 }
 
 // stateNow is how a key stands after a test; empty when it was deleted meanwhile.

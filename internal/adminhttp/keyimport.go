@@ -133,7 +133,11 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	if b.left -= int64(n); b.left < 0 {
 		return n, fleet.NewError(fleet.CodeTooLarge, fmt.Sprintf("the upload is larger than %d MiB; split it into several files", maxImportBytes>>20), nil)
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
+		b.call.extend(longTimeout) // what was read last is yet to be written
+		return n, err
+	}
+	if err != nil {
 		return n, fleet.NewError(fleet.CodeInvalid, "the upload broke off before its end", err)
 	}
 	return n, err

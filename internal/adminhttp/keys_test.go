@@ -102,14 +102,14 @@ func TestImportsThatCannotBe(t *testing.T) {
 		status            int
 		says              string
 	}{
-		"broken list":    {"text/plain", `["sk-canary-list" sk]`, 422, "JSON list"},
-		"cut list":       {"text/plain", `["sk-canary-list"`, 422, "cut off"},
-		"two lists":      {"text/plain", `["a"] ["b"]`, 422, "one list only"},
-		"form, no file":  {"multipart/form-data; boundary=x", "--x--\r\n", 422, "no file"},
-		"form, cut":      {"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsk-1234", 422, "whole"},
-		"picture":        {"image/png", "x", 422, "text/plain"},
-		"no media type":  {"/;;", "x", 422, "text/plain"},
-		"unknown member": {"text/plain", "", 200, `"added":0`},
+		"broken list":   {"text/plain", `["sk-canary-list" sk]`, 422, "JSON list"},
+		"cut list":      {"text/plain", `["sk-canary-list"`, 422, "cut off"},
+		"two lists":     {"text/plain", `["a"] ["b"]`, 422, "one list only"},
+		"form, no file": {"multipart/form-data; boundary=x", "--x--\r\n", 422, "no file"},
+		"form, cut":     {"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsk-1234", 422, "whole"},
+		"picture":       {"image/png", "x", 422, "text/plain"},
+		"no media type": {"/;;", "x", 422, "text/plain"},
+		"empty file":    {"text/plain", "", 200, `"added":0`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, _, body := w.raw(http.MethodPost, path, http.Header{"Content-Type": {c.contentType}}, c.body)

@@ -132,7 +132,7 @@ func (a *API) mountSession(api huma.API) {
 	const tag = "session"
 	route(api, huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/session", Tags: []string{tag}, Security: []map[string][]string{},
-		Summary: "Log in with AUTH_KEY and get a session cookie",
+		Summary: "Log in with AUTH_KEY and get a session cookie", MaxBodyBytes: 16 << 10, // anybody may send one
 	}, func(ctx context.Context, in *struct{ Body adminapi.Login }) (*sessionAnswer, error) {
 		call := callOf(ctx)
 		if err := a.origins.Check(call.http); err != nil {
