@@ -90,9 +90,13 @@ func (a *API) Mount(e *echo.Echo) {
 		e.Any(path, handler)
 	}
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
-		if !c.Response().Committed {
-			writeProblem(c.Response(), c.Request(), problemOf(callOf(c.Request().Context()), err))
+		if c.Response().Committed {
+			return
 		}
+		call := a.newCall(c.Request(), c.Response())
+		c.Response().Header().Set("X-Request-Id", call.id)
+		setSecurityHeaders(c.Response().Header())
+		writeProblem(c.Response(), c.Request(), problemOf(call, err))
 	}
 }
 

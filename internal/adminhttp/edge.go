@@ -29,8 +29,8 @@ type call struct {
 
 type callKey struct{}
 
-// callOf returns the call of a context. A context without one, as in a request outside the API's paths, gets an
-// empty call, so that an error there is still answered.
+// callOf returns the call of a context. A context without one gets an empty call: huma makes an error of its own
+// once, without a request, to learn its shape.
 func callOf(ctx context.Context) *call {
 	if c, ok := ctx.Value(callKey{}).(*call); ok {
 		return c

@@ -69,7 +69,7 @@ func TestRequestsThatCannotBe(t *testing.T) {
 			t.Errorf("405 allows %q", header.Get("Allow"))
 		}
 	}
-	if status, header, body := w.raw("GET", "//elsewhere", nil, ""); status != http.StatusNotFound || !strings.Contains(body, "not_found") {
+	if status, header, body := w.raw("GET", "//elsewhere", nil, ""); status != http.StatusNotFound || !strings.Contains(body, header.Get("X-Request-Id")) || header.Get("X-Frame-Options") == "" {
 		t.Errorf("a path outside answered %d %v %s", status, header, body)
 	}
 	if len(w.logs.FilterMessage("admin request panicked").All()) > 0 {
