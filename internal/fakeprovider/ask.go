@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tidwall/gjson"
 )
@@ -33,6 +34,8 @@ type ask struct {
 	readError error
 	invalid   bool // the body should be JSON and is not
 	fields    map[string]gjson.Result
+
+	delivered atomic.Bool // the last byte of the answer was written
 
 	fault string // asked for by the caller
 	inner string

@@ -41,11 +41,14 @@ var saidFaults = []fault{
 		said{status: 400, message: "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or purchase credits."})},
 	{name: "400-key-invalid", means: "Gemini: API_KEY_INVALID", say: everybody(said{
 		status: 400, message: "API key not valid. Please pass a valid API key.",
-		details: []string{errorInfo("API_KEY_INVALID"), `{"@type":"type.googleapis.com/google.rpc.LocalizedMessage","locale":"en-US","message":"API key not valid. Please pass a valid API key."}`}})},
+		details: []string{errorInfo("API_KEY_INVALID"), `{"@type":"type.googleapis.com/google.rpc.LocalizedMessage","locale":"en-US","message":"API key not valid. Please pass a valid API key."}`},
+	})},
 	{name: "400-key-expired", means: "Gemini: API_KEY_INVALID, expired", say: everybody(said{
-		status: 400, message: "API key expired. Please renew the API key.", details: []string{errorInfo("API_KEY_INVALID")}})},
+		status: 400, message: "API key expired. Please renew the API key.", details: []string{errorInfo("API_KEY_INVALID")},
+	})},
 	{name: "400-location", means: "Gemini: the exit address is in an unsupported country", say: everybody(said{
-		status: 400, kind: "FAILED_PRECONDITION", message: "User location is not supported for the API use."})},
+		status: 400, kind: "FAILED_PRECONDITION", message: "User location is not supported for the API use.",
+	})},
 	{name: "401", means: "dead key", say: each(
 		said{status: 401, code: "invalid_api_key", message: wrongOpenAIKey},
 		said{status: 401, message: "invalid x-api-key"},
@@ -79,9 +82,11 @@ var saidFaults = []fault{
 		said{status: 403, message: "Your API key does not have permission to use the specified resource."},
 		said{status: 403, message: "The caller does not have permission"})},
 	{name: "403-service-disabled", means: "Gemini: API not enabled in the project", say: everybody(said{
-		status: 403, message: "Generative Language API has not been used in project 1234567890 before or it is disabled.", details: []string{errorInfo("SERVICE_DISABLED")}})},
+		status: 403, message: "Generative Language API has not been used in project 1234567890 before or it is disabled.", details: []string{errorInfo("SERVICE_DISABLED")},
+	})},
 	{name: "403-service-blocked", means: "Gemini: the key may not use this API", say: everybody(said{
-		status: 403, message: "Requests to this API generativelanguage.googleapis.com method google.ai.generativelanguage.v1beta.GenerativeService.GenerateContent are blocked.", details: []string{errorInfo("API_KEY_SERVICE_BLOCKED")}})},
+		status: 403, message: "Requests to this API generativelanguage.googleapis.com method google.ai.generativelanguage.v1beta.GenerativeService.GenerateContent are blocked.", details: []string{errorInfo("API_KEY_SERVICE_BLOCKED")},
+	})},
 	{name: "403-model", means: "this key lacks this model", say: each(
 		said{status: 403, code: "model_not_found", message: "Project `proj_fake` does not have access to model `{model}`"},
 		said{status: 403, message: "Your API key does not have access to model {model}."},

@@ -154,11 +154,9 @@ func (d *delivery) sendWhole(an answer) {
 	}
 	if t.Chunks < 2 && t.Gap == 0 && !flawed {
 		d.start(&an, length)
-		for _, part := range [...][]byte{an.before, an.text, an.after} {
-			if len(part) > 0 && !d.write(part) {
-				return
-			}
-		}
+		d.last(func() bool {
+			return (len(an.before) == 0 || d.write(an.before)) && (len(an.text) == 0 || d.write(an.text)) && (len(an.after) == 0 || d.write(an.after))
+		})
 		return
 	}
 	d.sendPieces(&an, size, flawed)
@@ -185,12 +183,22 @@ func (d *delivery) sendPieces(an *answer, size int, flawed bool) {
 			flawed = false
 		}
 		piece := body[len(body)*i/pieces : len(body)*(i+1)/pieces]
-		if len(piece) > 0 && !d.write(piece) || !d.flush() {
+		send := func() bool { return (len(piece) == 0 || d.write(piece)) && d.flush() }
+		if i == pieces-1 {
+			d.last(send)
 			return
 		}
-		if i < pieces-1 && !d.pause(t.Gap) {
+		if !send() || !d.pause(t.Gap) {
 			return
 		}
+	}
+}
+
+// last sends what ends the answer. The caller may leave from then on, even before this returns.
+func (d *delivery) last(send func() bool) {
+	d.a.delivered.Store(true)
+	if !send() {
+		d.a.delivered.Store(false)
 	}
 }
 
@@ -217,12 +225,13 @@ func (d *delivery) sendStream(an answer) {
 	if !d.sendEvents(s) {
 		return
 	}
-	if d.write(s.tail) && t.Flaw != FlawNoEnd {
-		d.write(s.end)
-	}
-	if d.enc != nil {
-		_ = d.enc.Close() // the caller has left when this fails
-	}
+	d.last(func() bool {
+		ok := d.write(s.tail) && (t.Flaw == FlawNoEnd || d.write(s.end))
+		if d.enc != nil {
+			ok = d.enc.Close() == nil && ok
+		}
+		return ok
+	})
 }
 
 // sendEvents sends the content events and reports whether the answer goes on behind them.

@@ -79,7 +79,7 @@ func TestCancellation(t *testing.T) {
 		left := time.Now()
 		leave()
 		if err := p.AwaitCanceled(deadline(t), i+1); err != nil {
-			t.Fatalf("%+v: %v", then, err)
+			t.Fatalf("%+v: %v\n%s", then, err, p.Dump())
 		}
 		done.Wait()
 		if err := p.AwaitIdle(deadline(t)); err != nil {

@@ -24,7 +24,10 @@ func TestRefuseAndAccept(t *testing.T) {
 			_ = r.Body.Close()
 			t.Fatal("an idle connection served a call while refusing")
 		}
-		if _, err := c.http.Do(c.request(deadline(t), http.MethodPost, "/v1/chat/completions", chatBody("m", false))); !errors.Is(err, syscall.ECONNREFUSED) {
+		if r, err := c.http.Do(c.request(deadline(t), http.MethodPost, "/v1/chat/completions", chatBody("m", false))); !errors.Is(err, syscall.ECONNREFUSED) {
+			if err == nil {
+				_ = r.Body.Close()
+			}
 			t.Fatalf("while refusing: %v", err)
 		}
 		if err := p.Accept(); err != nil {

@@ -88,16 +88,6 @@ func googleStatus(status int) string {
 // statusOverloaded is Anthropic's own status for overload.
 const statusOverloaded = 529
 
-// statusTexts has the reason phrases of statuses that net/http does not know.
-var statusTexts = map[int]string{
-	statusOverloaded: "Site is overloaded",
-	520:              "Web server is returning an unknown error",
-	521:              "Web server is down",
-	522:              "Connection timed out",
-	523:              "Origin is unreachable",
-	524:              "A timeout occurred",
-}
-
 // body renders the error in the dialect's shape, indented as the providers indent theirs.
 func (s said) body(d dialect, requestID string) (contentType string, body []byte) {
 	if s.verbatimType != "" {

@@ -121,10 +121,20 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.opts.Log(*call)
 		}
 	}()
-	stop := context.AfterFunc(r.Context(), func() { p.ledger.cancel(call, p.opts.Now()) })
-	defer stop()
+	noteCancel := func() {
+		if !a.delivered.Load() { // who has it all may go
+			p.ledger.cancel(call, p.opts.Now())
+		}
+	}
+	stop := context.AfterFunc(r.Context(), noteCancel)
+	defer func() {
+		stop()
+		if r.Context().Err() != nil {
+			noteCancel() // the context ended, but its function may not have run yet, or was stopped in time
+		}
+	}()
 	if a.readError != nil && !a.tooLarge() {
-		p.ledger.cancel(call, p.opts.Now()) // the caller left within its own body
+		noteCancel() // the caller left within its own body
 		return
 	}
 	newDelivery(p, a, w).perform(p.plan(a))

@@ -237,8 +237,17 @@ func TestGlob(t *testing.T) {
 		pattern, text string
 		want          bool
 	}{
-		{"a", "a", true}, {"a", "ab", false}, {"*", "", true}, {"a*", "abc", true}, {"*c", "abc", true}, {"a*c", "abc", true},
-		{"a*b*c", "a/b/c", true}, {"a*a", "a", false}, {"*b*", "abc", true}, {"a*b*c", "acb", false}, {"", "a", false},
+		{"a", "a", true},
+		{"a", "ab", false},
+		{"*", "", true},
+		{"a*", "abc", true},
+		{"*c", "abc", true},
+		{"a*c", "abc", true},
+		{"a*b*c", "a/b/c", true},
+		{"a*a", "a", false},
+		{"*b*", "abc", true},
+		{"a*b*c", "acb", false},
+		{"", "a", false},
 	} {
 		if got := fakeprovider.Glob(tt.pattern, tt.text); got != tt.want {
 			t.Errorf("Glob(%q, %q) is %t", tt.pattern, tt.text, got)

@@ -34,26 +34,34 @@ func TestShapes(t *testing.T) {
 	}{
 		{name: "chat", path: "/v1/chat/completions", body: chatBody("gpt-x", false), want: map[string]string{
 			"object": "chat.completion", "model": "gpt-x", "choices.0.message.role": "assistant", "choices.0.finish_reason": "stop",
-			"choices.0.message.content": "Hello! I am a fake provider, and every word of this answer is made up."}},
+			"choices.0.message.content": "Hello! I am a fake provider, and every word of this answer is made up.",
+		}},
 		{name: "chat tool", path: "/v1/chat/completions", body: `{"model":"m","messages":[{"role":"user"}]` + chatTools + `}`, want: map[string]string{
 			"choices.0.finish_reason": "tool_calls", "choices.0.message.content": "", "choices.0.message.tool_calls.0.function.name": "weather",
-			"choices.0.message.tool_calls.0.function.arguments": `{"city":"Paris"}`}},
+			"choices.0.message.tool_calls.0.function.arguments": `{"city":"Paris"}`,
+		}},
 		{name: "chat tool answered", path: "/v1/chat/completions", body: `{"model":"m","messages":[{"role":"tool"}]` + chatTools + `}`, want: map[string]string{
-			"choices.0.finish_reason": "stop"}},
+			"choices.0.finish_reason": "stop",
+		}},
 		{name: "chat no tool wanted", path: "/v1/chat/completions", body: `{"model":"m","tool_choice":"none","messages":[]` + chatTools + `}`, want: map[string]string{
-			"choices.0.finish_reason": "stop"}},
+			"choices.0.finish_reason": "stop",
+		}},
 		{name: "azure", path: "/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21", body: `{"messages":[]}`, want: map[string]string{"model": "my-gpt"}},
 		{name: "completions", path: "/v1/completions", body: `{"model":"m","prompt":"a"}`, want: map[string]string{"object": "text_completion"}},
 		{name: "responses", path: "/v1/responses", body: `{"model":"m","input":"hi"}`, want: map[string]string{
-			"object": "response", "status": "completed", "output.0.content.0.type": "output_text", "output.0.role": "assistant", "usage.output_tokens": "19"}},
+			"object": "response", "status": "completed", "output.0.content.0.type": "output_text", "output.0.role": "assistant", "usage.output_tokens": "19",
+		}},
 		{name: "responses tool", path: "/v1/responses", body: `{"model":"m","input":"hi"` + responsesTools + `}`, want: map[string]string{
-			"output.0.type": "function_call", "output.0.name": "weather", "output.0.arguments": `{"city":"Paris"}`}},
+			"output.0.type": "function_call", "output.0.name": "weather", "output.0.arguments": `{"city":"Paris"}`,
+		}},
 		{name: "response get", method: "GET", path: "/v1/responses/resp_1", want: map[string]string{"object": "response"}},
 		{name: "response delete", method: "DELETE", path: "/v1/responses/resp_1", want: map[string]string{"deleted": "true"}},
 		{name: "embeddings", path: "/v1/embeddings", body: `{"model":"m","input":["a","b"],"dimensions":3}`, want: map[string]string{
-			"data.#": "2", "data.1.index": "1", "data.1.embedding": "[-0.03125,-0.03100586,-0.030761719]"}},
+			"data.#": "2", "data.1.index": "1", "data.1.embedding": "[-0.03125,-0.03100586,-0.030761719]",
+		}},
 		{name: "embeddings base64", path: "/v1/embeddings", body: `{"model":"m","input":"a","dimensions":1,"encoding_format":"base64"}`, want: map[string]string{
-			"data.0.embedding": base64.StdEncoding.EncodeToString([]byte{0, 0, 0, 0xbd})}},
+			"data.0.embedding": base64.StdEncoding.EncodeToString([]byte{0, 0, 0, 0xbd}),
+		}},
 		{name: "embeddings tokens", path: "/v1/embeddings", body: `{"model":"m","input":[1,2,3]}`, want: map[string]string{"data.#": "1", "data.0.embedding.#": "1536"}},
 		{name: "moderations", path: "/v1/moderations", body: `{"input":"x"}`, want: map[string]string{"results.0.flagged": "false"}},
 		{name: "models", method: "GET", path: "/v1/models", want: map[string]string{"object": "list", "data.0.object": "model"}},
@@ -64,20 +72,25 @@ func TestShapes(t *testing.T) {
 		{name: "file delete", method: "DELETE", path: "/v1/files/file-1", want: map[string]string{"deleted": "true"}},
 
 		{name: "messages", path: "/v1/messages", header: claude, body: `{"model":"claude-x","max_tokens":1,"messages":[]}`, want: map[string]string{
-			"type": "message", "content.0.type": "text", "stop_reason": "end_turn", "model": "claude-x", "usage.output_tokens": "19"}},
+			"type": "message", "content.0.type": "text", "stop_reason": "end_turn", "model": "claude-x", "usage.output_tokens": "19",
+		}},
 		{name: "messages tool", path: "/v1/messages", header: claude, body: `{"model":"claude-x","max_tokens":1,"messages":[]` + anthropicTools + `}`, want: map[string]string{
-			"content.0.type": "tool_use", "content.0.input.unit": "c", "stop_reason": "tool_use"}},
+			"content.0.type": "tool_use", "content.0.input.unit": "c", "stop_reason": "tool_use",
+		}},
 		{name: "messages tool answered", path: "/v1/messages", header: claude, body: `{"model":"c","max_tokens":1,"messages":[{"role":"user","content":[{"type":"tool_result"}]}]` + anthropicTools + `}`, want: map[string]string{
-			"stop_reason": "end_turn"}},
+			"stop_reason": "end_turn",
+		}},
 		{name: "count_tokens", path: "/v1/messages/count_tokens", header: claude, body: `{"model":"claude-x","messages":[]}`, want: map[string]string{"input_tokens": "8"}},
 		{name: "anthropic models", method: "GET", path: "/v1/models", header: claude, want: map[string]string{"data.0.type": "model", "has_more": "false"}},
 		{name: "anthropic model", method: "GET", path: "/v1/models/claude-z", header: claude, want: map[string]string{"id": "claude-z", "display_name": "Claude Z"}},
 
 		{name: "gemini", path: "/v1beta/models/gemini-x:generateContent", body: `{"contents":[]}`, want: map[string]string{
-			"candidates.0.finishReason": "STOP", "candidates.0.content.role": "model", "modelVersion": "gemini-x"}},
+			"candidates.0.finishReason": "STOP", "candidates.0.content.role": "model", "modelVersion": "gemini-x",
+		}},
 		{name: "gemini v1", path: "/v1/models/gemini-x:generateContent", body: `{"contents":[]}`, want: map[string]string{"modelVersion": "gemini-x"}},
 		{name: "gemini tool", path: "/v1beta/models/g:generateContent", body: `{"contents":[]` + geminiTools + `}`, want: map[string]string{
-			"candidates.0.content.parts.0.functionCall.name": "weather", "candidates.0.content.parts.0.functionCall.args.city": "Paris"}},
+			"candidates.0.content.parts.0.functionCall.name": "weather", "candidates.0.content.parts.0.functionCall.args.city": "Paris",
+		}},
 		{name: "gemini count", path: "/v1beta/models/g:countTokens", body: `{"contents":[]}`, want: map[string]string{"totalTokens": "3"}},
 		{name: "gemini embed", path: "/v1beta/models/g:embedContent", body: `{"content":{},"outputDimensionality":2}`, want: map[string]string{"embedding.values.#": "2"}},
 		{name: "gemini batch embed", path: "/v1beta/models/g:batchEmbedContents", body: `{"requests":[{},{}]}`, want: map[string]string{"embeddings.#": "2", "embeddings.0.values.#": "3072"}},

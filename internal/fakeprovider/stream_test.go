@@ -200,7 +200,7 @@ func TestStreamsAreFlushed(t *testing.T) {
 		p.Script(fakeprovider.Rule{Then: fakeprovider.Then{
 			Flaw: fakeprovider.FlawStall, FlawAfter: 1, Hold: gate, Shape: fakeprovider.Shape{Encoding: coding},
 		}})
-		response, err := c.http.Do(c.request(deadline(t), http.MethodPost, "/v1/chat/completions", chatBody("m", true)))
+		response, err := c.http.Do(c.request(deadline(t), http.MethodPost, "/v1/chat/completions", chatBody("m", true))) //nolint:bodyclose // readAll does
 		if err != nil {
 			t.Fatal(err)
 		}
