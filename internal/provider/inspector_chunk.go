@@ -77,6 +77,15 @@ func (i *Inspector) judgeResponsesEvent(v jsonbody.Value, name []byte) Decision 
 	switch string(kind) {
 	case "response.created", "response.queued", "response.in_progress", "keepalive", "ping":
 		return DecisionMore
+	case "response.output_item.added":
+		// A message starts empty. Other items say by their type what the model is about to do, and may stay alone for long.
+		if v.Member("item").Member("type").Is("message") {
+			return DecisionMore
+		}
+	case "response.content_part.added":
+		if v.Member("part").Member("text").IsEmpty() {
+			return DecisionMore
+		}
 	case "error":
 		return i.foundError(withError(v))
 	case "response.failed":

@@ -121,7 +121,9 @@ var inspections = []inspection{
 
 	// The responses API.
 	{"responses: created", FormatResponses, KindSSE, responseCreated + responseProgress + "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":2}\n\n", DecisionEmpty, ""},
-	{"responses: item", FormatResponses, KindSSE, responseCreated + responseProgress + responseItem, DecisionContent, ""},
+	{"responses: message without text", FormatResponses, KindSSE, responseCreated + responseProgress + responseItem, DecisionEmpty, ""},
+	{"responses: message", FormatResponses, KindSSE, responseCreated + responseProgress + responseItem + responseDelta, DecisionContent, ""},
+	{"responses: call", FormatResponses, KindSSE, responseCreated + strings.Replace(responseItem, `"message"`, `"function_call"`, 1), DecisionContent, ""},
 	{"responses: delta", FormatResponses, KindSSE, responseCreated + responseDelta, DecisionContent, ""},
 	{"responses: completed at once", FormatResponses, KindSSE, responseDone, DecisionContent, ""},
 	{"responses: failed", FormatResponses, KindSSE, responseCreated + responseProgress + responseFailed, DecisionError, `{"error":{"code":"rate_limit_exceeded","message":"Rate limit reached"}}`},
@@ -302,7 +304,7 @@ func TestInspectorAllocatesNothing(t *testing.T) {
 		body   []byte
 	}{
 		"chat":      {FormatOpenAI, KindSSE, []byte(chatRole + chatText)},
-		"responses": {FormatResponses, KindSSE, []byte(responseCreated + responseProgress + responseItem)},
+		"responses": {FormatResponses, KindSSE, []byte(responseCreated + responseProgress + responseItem + responseDelta)},
 		"messages":  {FormatAnthropic, KindSSE, []byte(messageStart + blockStart + messagePing + blockDelta)},
 		"gemini":    {FormatGemini, KindSSE, []byte("data: " + geminiText + "\r\n\r\n")},
 		"answer":    {FormatOpenAI, KindJSON, []byte(`{"id":"c","object":"chat.completion","choices":[{"index":0}]}`)},

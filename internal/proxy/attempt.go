@@ -74,7 +74,8 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 	}
 	c := x.h.send(x.r.Context(), &x.ask, chosen.p, chosen.pick, chosen.address.Address, first, x.deadline)
 	verdict := x.judge(c, chosen)
-	if verdict.Class == fleet.ClassOK && c.response.StatusCode < http.StatusMultipleChoices && x.r.Method != http.MethodHead {
+	if verdict.Class == fleet.ClassOK && c.response.StatusCode < http.StatusMultipleChoices && x.r.Method == http.MethodPost {
+		// Only what asks for work: a GET of a stored answer that failed is an honest 200 with an error in it.
 		verdict = x.inspect(c, chosen, verdict)
 	}
 	status := 0

@@ -12,9 +12,9 @@ import (
 
 // Bounds of the hold: the beginning of a 200 is kept back until it shows content or an error.
 const (
-	// holdBytes is more than any first event that is not content yet (response.created repeats the request's
-	// instructions and tools, which are the longest).
-	holdBytes = 64 << 10
+	// holdBytes is what an inspector looks at: response.created repeats the request's instructions and tools, and agents
+	// send 100 KB of them.
+	holdBytes = 256 << 10
 	// holdTime bounds how long a client sees nothing of a stream that sends pings, or events without content, while the
 	// model thinks. With first_token_timeout set, that bounds it instead.
 	holdTime = 5 * time.Second
@@ -112,7 +112,7 @@ func (x *exchange) judgeInBand(c *call, chosen choice, errorBody []byte) provide
 
 // emptyAnswer judges a 200 without a body. Where a model was asked it is no answer; elsewhere it may well be one.
 func (x *exchange) emptyAnswer(c *call, chosen choice, good provider.Verdict) provider.Verdict {
-	if x.ask.model == "" || x.r.Method != http.MethodPost || c.response.StatusCode != http.StatusOK {
+	if x.ask.model == "" || c.response.StatusCode != http.StatusOK {
 		return good
 	}
 	return provider.Judge(provider.Outcome{

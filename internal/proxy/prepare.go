@@ -95,15 +95,11 @@ func (a *ask) redirect(p *prepared) {
 
 // override applies the group's parameter overrides to a JSON object; other bodies pass as they are.
 func (a *ask) override(p *prepared) {
-	why := ""
-	switch {
-	case !a.json:
+	if !a.json {
 		return
-	case !a.body.whole || !a.facts.Object:
-		why = a.unsure
-	case !a.valid():
-		why = "the body is not valid JSON"
-	default:
+	}
+	why := a.unsure
+	if a.body.whole && a.facts.Object {
 		edited, err := jsonbody.Apply(p.data, p.group.Overrides)
 		if err == nil {
 			p.data = edited

@@ -97,7 +97,7 @@ func FuzzStatusCodes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		set, err := settings.ParseStatusCodes(text)
 		if err != nil {
-			if len(err.Error()) > 250 {
+			if len(err.Error()) > 300 {
 				t.Errorf("an unreadably long message of %d bytes", len(err.Error()))
 			}
 			return
