@@ -229,11 +229,6 @@ func (d *dialer) failed(address, step string, err error) error {
 	return &ConnectError{Address: address, Step: step, Err: err}
 }
 
-func isTimeout(err error) bool {
-	var t net.Error
-	return errors.As(err, &t) && t.Timeout()
-}
-
 // hostWithPort adds a port to a URL's host when it names none.
 func hostWithPort(host, port string) string {
 	u := url.URL{Host: host}

@@ -56,5 +56,16 @@ func Unreachable(err error) bool {
 // within ConnectTimeout, or not the request within ResponseHeaderTimeout. The end of the request's own context
 // is not that.
 func Silent(err error) bool {
-	return err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) && isTimeout(err)
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		// Not errors.Is: net/http's own timeouts say that they are context.DeadlineExceeded, too.
+		if e == context.DeadlineExceeded || e == context.Canceled { //nolint:errorlint // see above
+			return false
+		}
+	}
+	return isTimeout(err)
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
 }

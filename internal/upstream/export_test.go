@@ -1,0 +1,4 @@
+package upstream
+
+// IsPrivate is checked address by address.
+var IsPrivate = isPrivate
