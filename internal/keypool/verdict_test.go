@@ -29,24 +29,36 @@ func TestWhatEachVerdictDoesToTheKey(t *testing.T) {
 		withoutName bool // the request named no model
 	}{
 		{name: "dead", fault: keypool.Fault{Class: fleet.ClassKeyDead}, state: fleet.KeyInvalid, failures: 1, told: true},
-		{name: "exhausted", fault: keypool.Fault{Class: fleet.ClassKeyExhausted}, state: fleet.KeyActive, failures: 1,
-			restAsked: time.Hour, restOther: time.Hour, told: true},
-		{name: "exhausted rests long whatever the hint", fault: keypool.Fault{Class: fleet.ClassKeyExhausted, Until: start.Add(time.Second)},
-			state: fleet.KeyActive, failures: 1, restAsked: time.Hour, restOther: time.Hour, told: true},
+		{
+			name: "exhausted", fault: keypool.Fault{Class: fleet.ClassKeyExhausted},
+			state: fleet.KeyActive, failures: 1, restAsked: time.Hour, restOther: time.Hour, told: true,
+		},
+		{
+			name: "exhausted rests long whatever the hint", fault: keypool.Fault{Class: fleet.ClassKeyExhausted, Until: start.Add(time.Second)},
+			state: fleet.KeyActive, failures: 1, restAsked: time.Hour, restOther: time.Hour, told: true,
+		},
 		{name: "suspect", fault: keypool.Fault{Class: fleet.ClassKeySuspect}, state: fleet.KeyActive, failures: 1},
 		{name: "limited with a hint", fault: limited(hint), state: fleet.KeyActive, restAsked: 5 * time.Minute, told: true},
 		{name: "limited with a short hint", fault: limited(start.Add(50 * time.Millisecond)), state: fleet.KeyActive, restAsked: 50 * time.Millisecond},
 		{name: "limited with a hint beyond the cap", fault: limited(start.Add(48 * time.Hour)), state: fleet.KeyActive, restAsked: time.Hour, told: true},
-		{name: "limited with an absurd hint", fault: limited(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)), state: fleet.KeyActive,
-			restAsked: time.Hour, told: true},
+		{
+			name: "limited with an absurd hint", fault: limited(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)), state: fleet.KeyActive,
+			restAsked: time.Hour, told: true,
+		},
 		{name: "limited with a hint that is over", fault: limited(start), state: fleet.KeyActive, restAsked: 10 * time.Second},
-		{name: "limited with a hint from before time", fault: limited(time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC)), state: fleet.KeyActive,
-			restAsked: 10 * time.Second},
+		{
+			name: "limited with a hint from before time", fault: limited(time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC)), state: fleet.KeyActive,
+			restAsked: 10 * time.Second,
+		},
 		{name: "limited without a hint", fault: limited(time.Time{}), state: fleet.KeyActive, restAsked: 10 * time.Second},
-		{name: "limited for all models", fault: keypool.Fault{Class: fleet.ClassLimited, Until: hint, AllModels: true}, state: fleet.KeyActive,
-			restAsked: 5 * time.Minute, restOther: 5 * time.Minute, told: true},
-		{name: "limited without a model", fault: limited(hint), withoutName: true, state: fleet.KeyActive,
-			restAsked: 5 * time.Minute, restOther: 5 * time.Minute, told: true},
+		{
+			name: "limited for all models", fault: keypool.Fault{Class: fleet.ClassLimited, Until: hint, AllModels: true}, state: fleet.KeyActive,
+			restAsked: 5 * time.Minute, restOther: 5 * time.Minute, told: true,
+		},
+		{
+			name: "limited without a model", fault: limited(hint), withoutName: true, state: fleet.KeyActive,
+			restAsked: 5 * time.Minute, restOther: 5 * time.Minute, told: true,
+		},
 		{name: "model denied", fault: keypool.Fault{Class: fleet.ClassModelDenied}, state: fleet.KeyActive, restAsked: time.Hour, told: true},
 		{name: "model denied to all", fault: keypool.Fault{Class: fleet.ClassModelDenied}, nobodyElse: true, state: fleet.KeyActive},
 		{name: "model denied without a model", fault: keypool.Fault{Class: fleet.ClassModelDenied}, withoutName: true, state: fleet.KeyActive},
@@ -255,9 +267,19 @@ type guessStep struct {
 func TestGuessedRestsDoubleOnlyAcrossWindows(t *testing.T) {
 	t.Parallel()
 	for name, steps := range map[string][]guessStep{
-		"nothing served": {{want: 10 * time.Second}, {want: 20 * time.Second}, {after: time.Minute, want: 40 * time.Second},
-			{want: 80 * time.Second}, {want: 160 * time.Second}, {want: 320 * time.Second}, {want: 640 * time.Second},
-			{want: 1280 * time.Second}, {want: 2560 * time.Second}, {want: time.Hour}, {want: time.Hour}},
+		"nothing served": {
+			{want: 10 * time.Second},
+			{want: 20 * time.Second},
+			{after: time.Minute, want: 40 * time.Second},
+			{want: 80 * time.Second},
+			{want: 160 * time.Second},
+			{want: 320 * time.Second},
+			{want: 640 * time.Second},
+			{want: 1280 * time.Second},
+			{want: 2560 * time.Second},
+			{want: time.Hour},
+			{want: time.Hour},
+		},
 		"served a little":        {{want: 10 * time.Second}, {want: 20 * time.Second}, {after: 9 * time.Second, served: true, want: 20 * time.Second}},
 		"served a while":         {{want: 10 * time.Second}, {want: 20 * time.Second}, {after: 10 * time.Second, served: true, want: 10 * time.Second}},
 		"late news":              {{want: 10 * time.Second}, {want: 20 * time.Second}, {after: time.Second, late: true, want: 20 * time.Second}},
@@ -320,8 +342,10 @@ func TestARestIsNeverShortened(t *testing.T) {
 	p.Fault(pick, "m", limited(time.Time{}), options, start)
 	p.Fault(pick, "m", limited(start.Add(time.Hour)), shorter, start)
 	p.Put(key(1))
-	p.Apply(fleet.KeyChange{KeyID: 1, GroupID: group, State: fleet.KeyActive,
-		Cooldowns: []fleet.Cooldown{{Model: "m", Until: start.Add(time.Minute)}}})
+	p.Apply(fleet.KeyChange{
+		KeyID: 1, GroupID: group, State: fleet.KeyActive,
+		Cooldowns: []fleet.Cooldown{{Model: "m", Until: start.Add(time.Minute)}},
+	})
 	if at, ok := p.Soonest("m", nil, start); !ok || !at.Equal(until) {
 		t.Errorf("rests until %v, want %v", at, until)
 	}

@@ -191,7 +191,7 @@ func openTunnel(conn net.Conn, via *url.URL, address string) error {
 		return err
 	}
 	answer := bufio.NewReader(io.LimitReader(conn, maxTunnelAnswer))
-	response, err := http.ReadResponse(answer, request)
+	response, err := http.ReadResponse(answer, request) //nolint:bodyclose // the connection is the body, and the caller closes it
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,6 +133,8 @@ func newTransport(c TransportConfig, o Options, sessions tls.ClientSessionCache)
 	return &transport{direct: direct, relayed: relayed, dialer: d}
 }
 
+// newHTTPTransport keeps net/http's buffers of 4 KiB each way. Larger ones were measured to gain nothing for bodies
+// of known length, which go past them; and 32 KiB each way would be all the memory that one of 2,000 streams may have.
 func newHTTPTransport(c TransportConfig) *http.Transport {
 	return &http.Transport{
 		DisableCompression:     true, // bodies pass as they are
@@ -165,7 +168,19 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return t.relayed.RoundTrip(r)
+	return t.relayed.RoundTrip(inAbsoluteForm(r))
+}
+
+// inAbsoluteForm completes a request whose path is kept byte for byte in URL.Opaque: net/http writes that as it is.
+func inAbsoluteForm(r *http.Request) *http.Request {
+	if !strings.HasPrefix(r.URL.Opaque, "/") || strings.HasPrefix(r.URL.Opaque, "//") {
+		return r
+	}
+	target := *r.URL
+	target.Opaque = "//" + target.Host + target.Opaque
+	r = r.WithContext(r.Context())
+	r.URL = &target
+	return r
 }
 
 func (t *transport) closeIdle() {

@@ -40,6 +40,7 @@ func serve(t *testing.T, secured bool, handler http.HandlerFunc) *httptest.Serve
 	}
 	server := httptest.NewUnstartedServer(handler)
 	server.EnableHTTP2 = true
+	server.Config.ErrorLog = quiet
 	if secured {
 		server.StartTLS()
 	} else {
@@ -214,7 +215,6 @@ func TestConnectTimeout(t *testing.T) {
 	short := config
 	short.ConnectTimeout = 100 * time.Millisecond
 	short.ResponseHeaderTimeout = time.Minute
-	resolver := names{"never.example": nil}.resolver(t)
 	for name, test := range map[string]struct{ target, proxy string }{
 		"TLS handshake":   {target: "https://" + silent},
 		"name resolution": {target: "http://never.example"},
@@ -227,7 +227,7 @@ func TestConnectTimeout(t *testing.T) {
 			t.Parallel()
 			c := short
 			c.ProxyURL = secret.New(test.proxy)
-			_, err := get(t, transports(t, upstream.Options{Resolver: resolver}).For(c), test.target)
+			_, err := get(t, transports(t, upstream.Options{Resolver: silentResolver}).For(c), test.target)
 			var connect *upstream.ConnectError
 			if !errors.As(err, &connect) || !connect.Timeout() || !upstream.Silent(err) || !upstream.Unreachable(err) ||
 				errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "connect_timeout of 100ms") {
