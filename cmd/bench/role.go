@@ -27,13 +27,19 @@ func play(ctx context.Context, role, target string) error {
 		// The pools of both proxies are alike, so that neither dials more than the other.
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.MaxIdleConns, transport.MaxIdleConnsPerHost, transport.DisableCompression = 5000, 5000, true
-		handler = &httputil.ReverseProxy{
+		proxy := &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(to)
 				r.Out.Header.Set("Authorization", "Bearer sk-bench-provider-key")
 			},
 			Transport: transport, FlushInterval: -1,
 		}
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// Without this the server closes the request body when the answer begins, and net/http's transport, which
+			// looks behind the last byte of a body, then breaks the answer off: seen with bodies of 100 KB under load.
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			proxy.ServeHTTP(w, r)
+		})
 	default:
 		return fmt.Errorf("no role %q", role)
 	}

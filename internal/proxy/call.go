@@ -61,12 +61,13 @@ func (h *Handler) send(parent context.Context, a *ask, p *prepared, pick keypool
 	c := &call{}
 	c.ctx, c.cancel = context.WithCancelCause(parent)
 	c.watch = newWatch(c.cancel, deadline, p.group.Settings.FirstTokenTimeout, a.stream)
-	request := a.request(p, pick, address, first)
-	c.response, c.err = h.Transports.For(p.group.Transport).RoundTrip(request.WithContext(c.ctx))
+	request := a.request(c.ctx, p, pick, address, first)
+	transport := h.Transports.For(p.group.Transport)
+	c.response, c.err = transport.RoundTrip(request)
 	if c.err != nil && isStale(c.err) && p.repeatable(a) && c.ctx.Err() == nil {
 		// The upstream closed an idle connection at the moment we used it: nobody's fault, and nothing was answered.
 		request.Body = a.body.reader(p.data)
-		c.response, c.err = h.Transports.For(p.group.Transport).RoundTrip(request.WithContext(c.ctx))
+		c.response, c.err = transport.RoundTrip(request)
 	}
 	if c.err != nil {
 		c.err = causeOf(c, c.err)
@@ -87,7 +88,7 @@ func (p *prepared) repeatable(a *ask) bool { return a.body.whole }
 
 // request builds what goes out. first tells that the client's header may be used as it is; later attempts copy it,
 // because the transport of an earlier one may still be reading it.
-func (a *ask) request(p *prepared, pick keypool.Pick, address *upstream.Address, first bool) *http.Request {
+func (a *ask) request(ctx context.Context, p *prepared, pick keypool.Pick, address *upstream.Address, first bool) *http.Request {
 	header := a.header
 	if !first || len(p.group.Rules) > 0 || p.modelList {
 		header = header.Clone()
@@ -99,11 +100,10 @@ func (a *ask) request(p *prepared, pick keypool.Pick, address *upstream.Address,
 	for _, rule := range p.group.Rules {
 		rule.Apply(header, snapshot.Variables{ClientIP: a.clientIP, GroupName: p.group.Name, APIKey: pick.Value.Reveal(), Now: time.Now()})
 	}
-	request := &http.Request{
-		Method: a.method, URL: target(address, p.path, query), Host: address.Host(), Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: a.body.reader(p.data), ContentLength: int64(len(p.data)),
-	}
+	request := (&http.Request{}).WithContext(ctx) // the one way to set a context; the rest is set in the copy
+	request.Method, request.URL, request.Host, request.Header = a.method, target(address, p.path, query), address.Host(), header
+	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
+	request.Body, request.ContentLength = a.body.reader(p.data), int64(len(p.data))
 	if !a.body.whole {
 		request.ContentLength = a.body.length
 	}

@@ -93,7 +93,9 @@ func TestModelDenied(t *testing.T) {
 func TestAggregate(t *testing.T) {
 	aggregate := func(r *rig) []fleet.Group {
 		at := func(name string) func(*fleet.Group) {
-			return func(g *fleet.Group) { g.Upstreams = []fleet.Upstream{{URL: r.provider.BaseURL() + "/at/" + name, Weight: 1}} }
+			return func(g *fleet.Group) {
+				g.Upstreams = []fleet.Upstream{{URL: r.provider.BaseURL() + "/at/" + name, Weight: 1}}
+			}
 		}
 		return []fleet.Group{
 			r.group(1, fleet.ChannelOpenAI, at("one")), r.group(2, fleet.ChannelOpenAI, at("two")), r.group(3, fleet.ChannelOpenAI, at("three")),
@@ -103,7 +105,9 @@ func TestAggregate(t *testing.T) {
 			},
 		}
 	}
-	askAll := func(r *rig) answer { return r.send(http.MethodPost, "/proxy/all/v1/chat/completions", chat("m", false)) }
+	askAll := func(r *rig) answer {
+		return r.send(http.MethodPost, "/proxy/all/v1/chat/completions", chat("m", false))
+	}
 	served := func(r *rig) map[string]int {
 		count := map[string]int{}
 		for _, c := range r.provider.Calls() {

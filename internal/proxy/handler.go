@@ -40,7 +40,7 @@ type Options struct {
 	Journal        Journal
 	MaxConcurrent  int
 	ReadTimeout    time.Duration // for each readStep of a request body
-	WriteTimeout   time.Duration // for each write to the client
+	WriteTimeout   time.Duration // for each write to the client; that of the http.Server around
 	TrustedProxies []netip.Prefix
 	Log            *zap.Logger
 }
@@ -62,7 +62,9 @@ func (h *Handler) InFlight() int64 { return h.admission.inFlight.Load() }
 // ServeHTTP serves one request. It panics with http.ErrAbortHandler when an answer that has begun cannot be
 // completed, which is net/http's way to end a transfer so that the client sees it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{h: h, w: w, r: r, started: time.Now(), snap: h.Snapshots.Load(), record: h.Recorder.Acquire()}
+	now := time.Now()
+	// net/http has just set the write deadline itself.
+	x := &exchange{h: h, w: w, r: r, started: now, extended: now, snap: h.Snapshots.Load(), record: h.Recorder.Acquire()}
 	defer x.end()
 	x.serve()
 }
