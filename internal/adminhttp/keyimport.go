@@ -26,14 +26,14 @@ type keyImport struct {
 	disabled bool
 
 	batch  []secret.Text
-	seen   map[secret.Text]bool // of the batch; the store finds repeats further apart
+	seen   map[string]bool // of the batch; the store finds repeats further apart
 	result adminapi.KeyImport
 	line   int
 }
 
 func (a *API) newImport(group fleet.GroupID, disabled bool) *keyImport {
 	return &keyImport{
-		api: a, group: group, disabled: disabled, seen: make(map[secret.Text]bool, importBatch),
+		api: a, group: group, disabled: disabled, seen: make(map[string]bool, importBatch),
 		result: adminapi.KeyImport{Rejections: []adminapi.KeyRejected{}, Keys: []adminapi.Key{}},
 	}
 }
@@ -56,11 +56,11 @@ func (i *keyImport) take(ctx context.Context, k scannedKey) error {
 		return nil
 	}
 	value := secret.New(k.value)
-	if i.seen[value] {
+	if i.seen[value.Reveal()] {
 		i.result.Duplicates++
 		return nil
 	}
-	i.seen[value] = true
+	i.seen[value.Reveal()] = true
 	if i.batch = append(i.batch, value); len(i.batch) < importBatch {
 		return nil
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"gpt-load/internal/secret"
 )
 
 // Bounds of a group. They keep one group's compiled form small enough to be rebuilt and sent whole.
@@ -217,7 +215,7 @@ func (v *groupValidator) proxyKeys() {
 	if !v.atMost("proxy_keys", len(v.g.ProxyKeys), MaxGroupProxyKeys) {
 		return
 	}
-	seen := make(map[secret.Text]bool, len(v.g.ProxyKeys))
+	seen := make(map[string]bool, len(v.g.ProxyKeys))
 	for i, key := range v.g.ProxyKeys {
 		field := "proxy_keys[" + strconv.Itoa(i) + "]"
 		switch text := key.Reveal(); {
@@ -227,10 +225,10 @@ func (v *groupValidator) proxyKeys() {
 			v.fault(field, "has %d bytes; the limit is %d", len(text), MaxProxyKey)
 		case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ',' || r == utf8.RuneError }):
 			v.fault(field, "holds a space, a comma or a control character; use printable characters without them")
-		case seen[key]:
+		case seen[text]:
 			v.fault(field, "stands there twice")
 		}
-		seen[key] = true
+		seen[key.Reveal()] = true
 	}
 }
 

@@ -100,9 +100,9 @@ func (b *Box) KeyID() string { return b.keyID }
 // twice gives two different results.
 func (b *Box) Seal(plain Text, place string) string {
 	if b.aead == nil {
-		return plainPrefix + plain.value
+		return plainPrefix + plain.Reveal()
 	}
-	raw := b.aead.Seal(make([]byte, 0, len(plain.value)+b.aead.Overhead()), nil, []byte(plain.value), []byte(place))
+	raw := b.aead.Seal(make([]byte, 0, len(plain.Reveal())+b.aead.Overhead()), nil, []byte(plain.Reveal()), []byte(place))
 	out := make([]byte, 0, len(b.prefix)+base64.RawStdEncoding.EncodedLen(len(raw)))
 	out = append(out, b.prefix...)
 	return string(base64.RawStdEncoding.AppendEncode(out, raw))
@@ -115,7 +115,7 @@ func (b *Box) Open(sealed, place string) (Text, error) {
 		if b.aead != nil {
 			return Text{}, fmt.Errorf("%w: it is stored in clear", ErrOtherKey)
 		}
-		return Text{value: plain}, nil
+		return New(plain), nil
 	}
 	rest, ok := strings.CutPrefix(sealed, sealedPrefix)
 	keyID, body, cut := strings.Cut(rest, ":")
@@ -133,7 +133,7 @@ func (b *Box) Open(sealed, place string) (Text, error) {
 	if err != nil {
 		return Text{}, ErrBroken
 	}
-	return Text{value: string(plain)}, nil
+	return New(string(plain)), nil
 }
 
 // Hash is the keyed digest by which a secret is found again: 64 hexadecimal digits of HMAC-SHA256. Equal texts
@@ -151,7 +151,7 @@ func (b *Box) Fingerprint(plain Text) string {
 
 func (b *Box) digest(plain Text) (digest [sha256.Size]byte) {
 	mac := hmac.New(sha256.New, b.lookup)
-	mac.Write([]byte(plain.value))
+	mac.Write([]byte(plain.Reveal()))
 	mac.Sum(digest[:0])
 	return digest
 }

@@ -37,11 +37,11 @@ func RedactLine(text string, known ...Text) string {
 func knownForms(known []Text) []string {
 	var forms []string
 	for _, k := range known {
-		if len(k.value) < shortestKnown {
+		if len(k.Reveal()) < shortestKnown {
 			continue
 		}
-		forms = append(forms, k.value, url.QueryEscape(k.value), url.PathEscape(k.value))
-		if quoted, err := json.Marshal(k.value); err == nil {
+		forms = append(forms, k.Reveal(), url.QueryEscape(k.Reveal()), url.PathEscape(k.Reveal()))
+		if quoted, err := json.Marshal(k.Reveal()); err == nil {
 			forms = append(forms, string(quoted[1:len(quoted)-1]))
 		}
 	}

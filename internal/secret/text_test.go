@@ -16,7 +16,9 @@ func TestTextNeverPrintsItself(t *testing.T) {
 		Key  secret.Text
 		List []secret.Text
 		Ptr  *secret.Text
-	}{text, []secret.Text{text}, &text}
+		mine secret.Text
+		many []secret.Text
+	}{text, []secret.Text{text}, &text, text, []secret.Text{text}}
 
 	encoded, err := json.Marshal(holder)
 	if err != nil {

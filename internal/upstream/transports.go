@@ -16,8 +16,7 @@ import (
 	"gpt-load/internal/secret"
 )
 
-// TransportConfig is what makes one transport different from another. It is comparable: groups with the same
-// values share connections.
+// TransportConfig is what makes one transport different from another: groups with the same values share connections.
 type TransportConfig struct {
 	ConnectTimeout        time.Duration // TCP, proxy and TLS together
 	IdleConnTimeout       time.Duration
@@ -25,6 +24,17 @@ type TransportConfig struct {
 	MaxIdleConns          int
 	MaxIdleConnsPerHost   int
 	ProxyURL              secret.Text // http, https or socks5; empty takes Options.EnvProxy
+}
+
+// transportKey is a TransportConfig to compare by.
+type transportKey struct {
+	connect, idle, header time.Duration
+	conns, connsPerHost   int
+	proxyURL              string
+}
+
+func (c TransportConfig) key() transportKey {
+	return transportKey{c.ConnectTimeout, c.IdleConnTimeout, c.ResponseHeaderTimeout, c.MaxIdleConns, c.MaxIdleConnsPerHost, c.ProxyURL.Reveal()}
 }
 
 // Options hold for all transports of a process.
@@ -42,31 +52,32 @@ type Transports struct {
 	options  Options
 	sessions tls.ClientSessionCache
 
-	byConfig atomic.Pointer[map[TransportConfig]*transport]
+	byConfig atomic.Pointer[map[transportKey]*transport]
 	mu       sync.Mutex // held to change the map
 }
 
 // NewTransports makes an empty cache. It starts no goroutine.
 func NewTransports(o Options) *Transports {
 	t := &Transports{options: o, sessions: tls.NewLRUClientSessionCache(256)}
-	t.byConfig.Store(&map[TransportConfig]*transport{})
+	t.byConfig.Store(&map[transportKey]*transport{})
 	return t
 }
 
 // For returns the transport of a configuration. It never follows redirects, asks for no compression of its own
 // and takes no lock when the configuration is known.
 func (t *Transports) For(c TransportConfig) http.RoundTripper {
-	if known := (*t.byConfig.Load())[c]; known != nil {
+	key := c.key()
+	if known := (*t.byConfig.Load())[key]; known != nil {
 		return known
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if known := (*t.byConfig.Load())[c]; known != nil {
+	if known := (*t.byConfig.Load())[key]; known != nil {
 		return known
 	}
 	made := newTransport(c, t.options, t.sessions)
 	next := maps.Clone(*t.byConfig.Load())
-	next[c] = made
+	next[key] = made
 	t.byConfig.Store(&next)
 	return made
 }
@@ -74,17 +85,17 @@ func (t *Transports) For(c TransportConfig) http.RoundTripper {
 // Retain drops every transport whose configuration is not in used. Requests that are under way end normally;
 // idle connections are closed.
 func (t *Transports) Retain(used []TransportConfig) {
-	keep := make(map[TransportConfig]bool, len(used))
+	keep := make(map[transportKey]bool, len(used))
 	for _, c := range used {
-		keep[c] = true
+		keep[c.key()] = true
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	next := make(map[TransportConfig]*transport, len(used))
+	next := make(map[transportKey]*transport, len(used))
 	var dropped []*transport
-	for c, made := range *t.byConfig.Load() {
-		if keep[c] {
-			next[c] = made
+	for key, made := range *t.byConfig.Load() {
+		if keep[key] {
+			next[key] = made
 		} else {
 			dropped = append(dropped, made)
 		}
