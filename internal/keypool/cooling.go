@@ -163,31 +163,37 @@ func (p *Pool) Soonest(model string, tried *Tried, now time.Time) (time.Time, bo
 	if _, found := p.look(model, tried, at); found != nil {
 		return now, true
 	}
-	l := p.laneOf(model)
-	if l.memo.change != p.change || l.memo.found && tried.has(p.slots.at(l.memo.slot).id) {
-		search := comeback{pool: p, lane: l, tried: tried, at: math.MaxInt64}
-		search.in(l.resting, 0)
-		if l != &p.base {
-			search.in(p.base.resting, 0)
-		}
-		l.memo = memo{change: p.change, found: search.found, slot: search.slot, at: search.at}
-		if tried.Len() > 0 {
-			l.memo.change = 0 // true for this request only
-		}
-		return timeOf(search.at), search.found
+	answer := p.comeback(p.laneOf(model), tried)
+	if !answer.found {
+		return time.Time{}, false
 	}
-	return timeOf(l.memo.at), l.memo.found
+	return timeOf(answer.at), true
+}
+
+// comeback finds the resting key of a lane that can be chosen first again. While every key rests, requests ask
+// that all the time and nothing changes, so the answer is kept.
+func (p *Pool) comeback(l *lane, tried *Tried) memo {
+	if l.memo.change == p.change && (!l.memo.found || !tried.has(p.slots.at(l.memo.slot).id)) {
+		return l.memo
+	}
+	search := comeback{pool: p, lane: l, tried: tried, memo: memo{change: p.change, at: math.MaxInt64}}
+	search.in(l.resting, 0)
+	if l != &p.base {
+		search.in(p.base.resting, 0)
+	}
+	if tried.Len() == 0 { // otherwise it is true for this request only
+		l.memo = search.memo
+	}
+	return search.memo
 }
 
 // comeback looks for the key that can be chosen first again. A key that rests both for the model and for all
 // comes back when the later of the two ends.
 type comeback struct {
+	memo
 	pool  *Pool
 	lane  *lane
 	tried *Tried
-	at    int64
-	slot  uint32
-	found bool
 }
 
 // in searches one heap from an index down. A subtree that begins later than the best so far cannot hold a

@@ -10,7 +10,8 @@ import (
 // lane is the view that the requests of one model have of the keys: which can be used now, and whose turn it
 // is. The base lane is that of every model without a lane of its own; a rest in it is a rest for all models.
 type lane struct {
-	// cursor is the slot whose turn is next. It is written by every choice, so it has a cache line to itself.
+	// cursor is the slot whose turn is next. It is written by every choice, so it shares no cache line.
+	_      [64]byte
 	cursor atomic.Uint32
 	_      [60]byte
 

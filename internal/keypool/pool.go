@@ -61,6 +61,9 @@ func (p *Pool) Choose(model string, tried *Tried, now time.Time) (Pick, bool) {
 	if pick, ok := p.take(p.laneOf(model), tried, at); ok {
 		return pick, true
 	}
+	if at < p.due.Load() {
+		return Pick{}, false
+	}
 	// There may be keys whose rests ended but were not cleared away yet.
 	p.mu.Lock()
 	defer p.mu.Unlock()

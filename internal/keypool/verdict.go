@@ -10,13 +10,20 @@ import (
 // that the model is to be had. It writes only when something changes.
 func (p *Pool) Success(pick Pick, model string, now time.Time) {
 	p.served.note(model, pick.KeyID, now.UnixNano())
-	if s := p.slots.at(pick.slot); s == nil || s.marks.Load() == 0 {
+	s := p.slots.at(pick.slot)
+	if s == nil {
 		return
 	}
-	p.mu.Lock()
+	switch marks := s.marks.Load(); {
+	case marks == 0:
+		return
+	case marks&markFailing != 0:
+		p.mu.Lock()
+	case !p.mu.TryLock():
+		return // that a guessed rest was long enough, the next success will tell as well
+	}
 	defer p.mu.Unlock()
-	_, s := p.slotOf(pick)
-	if s == nil || s.state != stateActive {
+	if _, s = p.slotOf(pick); s == nil || s.state != stateActive {
 		return
 	}
 	s.failures = 0
@@ -76,7 +83,7 @@ func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time)
 	return p.changeOf(s, at), true
 }
 
-// slotOf finds the key of a pick, which may have been removed meanwhile, and its slot reused.
+// slotOf finds the key of a pick, which may have been removed meanwhile and its slot given to another.
 func (p *Pool) slotOf(pick Pick) (uint32, *slot) {
 	i, ok := p.index[pick.KeyID]
 	if !ok {

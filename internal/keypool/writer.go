@@ -33,11 +33,13 @@ type Writer struct {
 
 	mu      sync.Mutex
 	pending map[fleet.KeyID]fleet.KeyChange
+	queue   []fleet.KeyID // of the keys in pending, each once: the order in which they are written
 	wake    chan struct{} // capacity 1: something is pending
 
 	turn chan struct{} // capacity 1: held by whoever writes
-	// batch is the size of the next write. It is halved when a write fails and doubled when one succeeds, so
-	// that a change that the store refuses for its own sake holds up no other for long. Held with turn.
+	// batch is the size of the next write. It is halved when a write fails, whose changes then go to the end of
+	// the queue, and doubled when one succeeds. So a change that the store refuses for its own sake is soon alone
+	// and holds up no other. Held with turn.
 	batch int
 	away  bool // the last write failed; held with turn
 }
@@ -63,9 +65,14 @@ func (w *Writer) Add(c fleet.KeyChange) {
 
 // keep holds a change unless a newer one of the same key is held; the caller holds the lock.
 func (w *Writer) keep(c fleet.KeyChange) {
-	if held, ok := w.pending[c.KeyID]; !ok || !c.At.Before(held.At) {
-		w.pending[c.KeyID] = c
+	held, known := w.pending[c.KeyID]
+	if known && c.At.Before(held.At) {
+		return
 	}
+	if !known {
+		w.queue = append(w.queue, c.KeyID)
+	}
+	w.pending[c.KeyID] = c
 }
 
 // Pending is the number of keys whose newest change is not stored yet.
@@ -149,18 +156,16 @@ func (w *Writer) write(ctx context.Context, changes []fleet.KeyChange) error {
 	return w.store.ApplyKeyChanges(ctx, changes)
 }
 
-// takeBatch takes any pending changes out. Their order does not matter, as there is one for each key.
+// takeBatch takes the first changes of the queue out.
 func (w *Writer) takeBatch() []fleet.KeyChange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	changes := make([]fleet.KeyChange, 0, min(len(w.pending), w.batch))
-	for id, c := range w.pending {
-		if len(changes) == w.batch {
-			break
-		}
-		changes = append(changes, c)
+	changes := make([]fleet.KeyChange, min(len(w.queue), w.batch))
+	for i, id := range w.queue[:len(changes)] {
+		changes[i] = w.pending[id]
 		delete(w.pending, id)
 	}
+	w.queue = w.queue[len(changes):]
 	return changes
 }
 
@@ -169,7 +174,7 @@ func (w *Writer) giveBack(changes []fleet.KeyChange) {
 	defer w.mu.Unlock()
 	for _, c := range changes {
 		if _, newer := w.pending[c.KeyID]; !newer {
-			w.pending[c.KeyID] = c
+			w.keep(c)
 		}
 	}
 }
