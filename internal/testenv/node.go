@@ -32,7 +32,14 @@ func Build(ctx context.Context, dir string, race bool) (string, error) {
 	if race {
 		args = append(args, "-race")
 	}
-	out, err := exec.CommandContext(ctx, "go", append(args, "gpt-load/cmd/gpt-load")...).CombinedOutput()
+	// Tests of another module build from here too, with this module's own dependencies.
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "gpt-load").Output()
+	if err != nil {
+		return "", fmt.Errorf("finding the source of gpt-load: %w", err)
+	}
+	build := exec.CommandContext(ctx, "go", append(args, "./cmd/gpt-load")...)
+	build.Dir = strings.TrimSpace(string(root))
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building gpt-load: %w\n%s", err, out)
 	}

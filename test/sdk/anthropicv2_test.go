@@ -158,7 +158,7 @@ func TestAnthropicV2CanceledStream(t *testing.T) {
 			}
 		}
 		cancel()
-		for stream.Next() { //nolint:revive // what was buffered may still come
+		for stream.Next() { // what was buffered may still come
 		}
 		if !errors.Is(stream.Err(), context.Canceled) {
 			t.Errorf("the stream ended with %v", stream.Err())

@@ -278,7 +278,7 @@ func TestOpenAIErrorInsideStream(t *testing.T) {
 	each(t, func(t *testing.T, to target) {
 		c := openAIClient(to.OpenAIBase, to)
 		stream := c.Chat.Completions.NewStreaming(within(t), chatParams("fault-error-late"))
-		for stream.Next() { //nolint:revive // only the end matters
+		for stream.Next() { // only the end matters
 		}
 		var typed *ssestream.StreamError
 		if !errors.As(stream.Err(), &typed) {
@@ -299,7 +299,7 @@ func TestOpenAICanceledStream(t *testing.T) {
 			}
 		}
 		cancel()
-		for stream.Next() { //nolint:revive // what was buffered may still come
+		for stream.Next() { // what was buffered may still come
 		}
 		if !errors.Is(stream.Err(), context.Canceled) {
 			t.Errorf("the stream ended with %v", stream.Err())

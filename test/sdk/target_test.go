@@ -23,7 +23,8 @@ type target struct {
 
 // targets are the constructors; each test calls each of them once.
 var targets = map[string]func(*testing.T) target{
-	"direct": direct,
+	"direct":  direct,
+	"gateway": throughGateway,
 }
 
 // direct points the SDKs at the provider itself: what fails here is the provider's fault.
