@@ -46,7 +46,8 @@ Anthropic (messages, count_tokens, models) and Gemini (generateContent, streamGe
   curl $BASE/echo/any/path                                                                  what was received
 
 Knobs, as header x-fake-KNOB, query fake-KNOB or model name NAME+KNOB=VALUE:
-  fault inner after size chunks chunk-size burst ttft gap text encoding
+  fault inner after wait delay size chunks chunk-size burst ttft gap text encoding
+  (wait is what a 429 hints at, after is how many content pieces pass before a flaw, ttft the time to the first token)
 As headers only: x-fake-blind 1 does not look into the body (benchmarks), x-fake-model, x-fake-stream then stand for it.
 Echo, as header x-echo-NAME or query echo-NAME:
   status header trailer location type body chunks encoding early unread

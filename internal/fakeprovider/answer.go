@@ -133,7 +133,7 @@ func (a *ask) answer(d *delivery) answer {
 	case routeModels:
 		return a.modelList(d.p.models(a.dialect))
 	case routeModel:
-		return a.modelOf(d.p.models(a.dialect))
+		return a.modelOf()
 	case routeImages, routeImageEdits:
 		return a.image(shape)
 	case routeSpeech:

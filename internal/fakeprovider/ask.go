@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -39,7 +40,9 @@ type ask struct {
 
 	fault string // asked for by the caller
 	inner string
-	after string // FlawAfter, as text, empty when not asked for
+	after string        // FlawAfter, as text, empty when not asked for
+	delay time.Duration // before the headers
+	wait  time.Duration // what a 429 hints at
 	shape Shape
 }
 

@@ -123,6 +123,10 @@ func TestHints(t *testing.T) {
 			t.Errorf("%s: %s%s is %q, want %q", tt.fault, tt.header, tt.path, got, tt.want)
 		}
 	}
+	p.Reset()
+	if r := c.chat("fault-429-seconds+wait=77s"); r.Header.Get("Retry-After") != "77" {
+		t.Errorf("asked for by the caller: Retry-After %q, want 77", r.Header.Get("Retry-After"))
+	}
 	if got := hint(0, "429-text", "", "error.message"); !strings.HasSuffix(got, "Please try again in 1.5s.") {
 		t.Errorf("429-text says %q", got)
 	}
@@ -292,5 +296,11 @@ func TestSlowness(t *testing.T) {
 		if took := time.Since(start); took < tt.pauses*pause {
 			t.Errorf("%s took %s, want at least %s", name, took, tt.pauses*pause)
 		}
+	}
+	p.Reset()
+	start := time.Now()
+	c.chat("m+delay=" + pause.String())
+	if took := time.Since(start); took < pause {
+		t.Errorf("the caller's own delay took %s, want at least %s", took, pause)
 	}
 }

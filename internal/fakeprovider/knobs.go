@@ -69,6 +69,10 @@ func (a *ask) knob(name, value string) bool {
 	case "after":
 		_, err = strconv.Atoi(value)
 		a.after = value
+	case "delay":
+		a.delay, err = time.ParseDuration(value)
+	case "wait":
+		a.wait, err = time.ParseDuration(value)
 	case "size":
 		s.Size, err = parseSize(value)
 	case "chunk-size":

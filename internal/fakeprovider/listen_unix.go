@@ -27,10 +27,11 @@ func reserve(address string) (reservation, string, error) {
 		ip = netip.IPv4Unspecified()
 	}
 	family, sockaddr := socketAddress(ip, tcp.Port)
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return reservation{}, "", err
 	}
+	unix.CloseOnExec(fd) // SOCK_CLOEXEC would close the gap before this, but macOS has none
 	r := reservation{fd}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 		r.release()

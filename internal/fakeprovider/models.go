@@ -1,10 +1,6 @@
 package fakeprovider
 
-import (
-	"net/http"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // usualModels are listed when Options.Models is empty.
 var usualModels = map[dialect][]string{
@@ -62,14 +58,8 @@ func (a *ask) modelList(names []string) answer {
 	return jsonAnswer(`{"object":"list","data":[` + all + `]}`)
 }
 
-// modelOf answers for one model: any that may be asked, also one that the list leaves out.
-func (a *ask) modelOf(names []string) answer {
-	if a.model == "no-such-model" && !slices.Contains(names, a.model) {
-		t := &telling{dialect: a.dialect, model: a.model, action: "getModel"}
-		s := told("404-model", t)
-		contentType, body := s.body(a.dialect, a.requestID())
-		return answer{status: http.StatusNotFound, contentType: contentType, before: body}
-	}
+// modelOf answers for one model. Whether it exists was asked before.
+func (a *ask) modelOf() answer {
 	entry := a.modelEntry(a.model)
 	if a.dialect == dialectGemini {
 		return answer{contentType: googleJSON, before: indented(entry, "  ")}

@@ -41,6 +41,7 @@ func (p *Provider) plan(a *ask) plan {
 		pl.byCaller(a, t)
 	}
 	pl.then.Shape = pl.then.over(a.shape)
+	pick(&pl.then.Delay, a.delay)
 	inner, _ := faultNamed(cmp.Or(pl.then.Inner, "503"))
 	pl.inner = inner.say(t)
 	pl.fault = cmp.Or(pl.then.Fault, string(pl.then.Break), string(pl.then.Flaw))
@@ -83,7 +84,7 @@ func (pl *plan) byCaller(a *ask, t *telling) {
 		pl.said = &said{status: http.StatusBadRequest, message: "fakeprovider knows no fault " + a.fault + " " + a.inner + ": GET /_faults lists them"}
 		return
 	}
-	pl.then.Fault, pl.then.Inner = f.name, a.inner
+	pl.then.Fault, pl.then.Inner, pl.then.RetryAfter = f.name, a.inner, a.wait
 	if a.shape.Size > 0 {
 		pl.then.Size = a.shape.Size
 	}
