@@ -42,9 +42,9 @@ func (c CORS) trust(origins *http.CrossOriginProtection) error {
 	return errors.Join(faults...)
 }
 
-// apply sets the headers of https://fetch.spec.whatwg.org/#http-cors-protocol and tells whether the request is a
+// Apply sets the headers of https://fetch.spec.whatwg.org/#http-cors-protocol and tells whether the request is a
 // preflight, which ends here.
-func (c CORS) apply(h http.Header, r *http.Request) (preflight bool) {
+func (c CORS) Apply(h http.Header, r *http.Request) (preflight bool) {
 	if !c.Enabled {
 		return false
 	}

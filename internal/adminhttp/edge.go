@@ -45,7 +45,7 @@ func (a *API) ServeHTTP(writer http.ResponseWriter, r *http.Request) {
 	call := a.newCall(r, w)
 	w.Header().Set("X-Request-Id", call.id)
 	setSecurityHeaders(w.Header())
-	if a.CORS.apply(w.Header(), r) {
+	if a.CORS.Apply(w.Header(), r) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

@@ -89,11 +89,15 @@ func (n *node) open(ctx context.Context) error {
 		return err
 	}
 	n.journal = keypool.NewWriter(n.store, n.Log.Named("keys"))
+	var crossOrigin func(http.Header, *http.Request) bool
+	if n.Config.CORS.Enabled {
+		crossOrigin = n.cors().Apply
+	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
 		Recorder: n.records, Journal: n.journal, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
-		TrustedProxies: n.Config.TrustedProxies, Log: n.Log.Named("proxy"),
+		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
 	return n.openServer()

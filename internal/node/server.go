@@ -19,10 +19,7 @@ func (n *node) openServer() error {
 	admin, err := adminhttp.New(adminhttp.Options{
 		AuthKey: n.Config.AuthKey, Logger: n.Log.Named("admin"), Store: n.store, Pools: livePools{n}, Tester: tester{n.proxy},
 		Reloader: reloader{n}, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
-		CORS: adminhttp.CORS{
-			Enabled: n.Config.CORS.Enabled, AllowedOrigins: n.Config.CORS.AllowedOrigins, AllowedMethods: n.Config.CORS.AllowedMethods,
-			AllowedHeaders: n.Config.CORS.AllowedHeaders, AllowCredentials: n.Config.CORS.AllowCredentials,
-		},
+		CORS:           n.cors(),
 		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started,
 	})
 	if err != nil {
@@ -47,6 +44,14 @@ func (n *node) openServer() error {
 		ErrorLog:          zap.NewStdLog(n.Log.Named("http")),
 	}
 	return nil
+}
+
+func (n *node) cors() adminhttp.CORS {
+	c := n.Config.CORS
+	return adminhttp.CORS{
+		Enabled: c.Enabled, AllowedOrigins: c.AllowedOrigins, AllowedMethods: c.AllowedMethods,
+		AllowedHeaders: c.AllowedHeaders, AllowCredentials: c.AllowCredentials,
+	}
 }
 
 func checkParamPath(path string) error {

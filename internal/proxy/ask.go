@@ -15,6 +15,7 @@ import (
 type ask struct {
 	method      string
 	path, query string // below the group, as the bytes came; credentials are out of the query
+	bareQuery   bool   // the target ends with a '?' that nothing follows
 	header      http.Header
 	body        *body
 	spot        provider.Spot // where the client put its key

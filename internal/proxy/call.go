@@ -37,7 +37,12 @@ const (
 	errStreamIdle     = timeoutError("stream_idle_timeout")
 )
 
-var errAttemptOver = errors.New("the attempt is over")
+var (
+	errAttemptOver = errors.New("the attempt is over")
+	// errStatus refuses what no client may see as an answer: net/http takes any three digits for a status, and hands out
+	// a 101 although no Upgrade is ever asked for (RFC 9110 section 15).
+	errStatus = errors.New("malformed HTTP response: a status code below 200")
+)
 
 // call is one request to one address with one key. close must follow.
 type call struct {
@@ -68,6 +73,10 @@ func (h *Handler) send(parent context.Context, a *ask, p *prepared, pick keypool
 		// The upstream closed an idle connection at the moment we used it: nobody's fault, and nothing was answered.
 		request.Body = a.body.reader(p.data)
 		c.response, c.err = transport.RoundTrip(request)
+	}
+	if c.err == nil && c.response.StatusCode < http.StatusOK {
+		_ = c.response.Body.Close()
+		c.response, c.err = nil, errStatus
 	}
 	if c.err != nil {
 		c.err = causeOf(c, c.err)
@@ -101,7 +110,7 @@ func (a *ask) request(ctx context.Context, p *prepared, pick keypool.Pick, addre
 		rule.Apply(header, snapshot.Variables{ClientIP: a.clientIP, GroupName: p.group.Name, APIKey: pick.Value.Reveal(), Now: time.Now()})
 	}
 	request := (&http.Request{}).WithContext(ctx) // the one way to set a context; the rest is set in the copy
-	request.Method, request.URL, request.Host, request.Header = a.method, target(address, p.path, query), address.Host(), header
+	request.Method, request.URL, request.Host, request.Header = a.method, target(address, p.path, query, a.bareQuery), address.Host(), header
 	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
 	request.Body, request.ContentLength = a.body.reader(p.data), int64(len(p.data))
 	if !a.body.whole {
@@ -118,7 +127,7 @@ func (a *ask) request(ctx context.Context, p *prepared, pick keypool.Pick, addre
 }
 
 // target joins base and path without touching a byte of the path: Opaque is written to the wire as it is.
-func target(address *upstream.Address, path, query string) *url.URL {
+func target(address *upstream.Address, path, query string, bareQuery bool) *url.URL {
 	base := address.URL()
 	full := strings.TrimSuffix(base.EscapedPath(), "/") + path
 	if full == "" {
@@ -128,7 +137,7 @@ func target(address *upstream.Address, path, query string) *url.URL {
 		// url.URL would read the first segment as a host; the absolute form says the same to every server.
 		full = "//" + base.Host + full
 	}
-	return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: full, RawQuery: query}
+	return &url.URL{Scheme: base.Scheme, Host: base.Host, Opaque: full, RawQuery: query, ForceQuery: bareQuery}
 }
 
 // readError reads the beginning of an error answer for the verdict.

@@ -24,8 +24,25 @@
 // or the provider (5xx, 429), and an error of the gateway where it speaks about an operator's key (401, 402, 403):
 // such answers quote parts of the key and would make the client doubt its own.
 //
-// What differs between what a client sends and what the upstream gets: hop-by-hop headers, Expect, the credentials, forwarding
-// headers (Forwarded, Via, X-Forwarded-*, X-Real-Ip), the console's session cookie, Host, chunked bodies that fit the
-// replay buffer go out with Content-Length, and what the operator configured. What differs on the way back:
-// hop-by-hop headers.
+// What differs between what a client sends and what the upstream gets, apart from what the operator configured:
+//
+//   - hop-by-hop headers, those that Connection names included, are removed, and Expect is;
+//   - every credential is removed, and the key that was chosen put in; Host is the upstream's;
+//   - forwarding headers (Forwarded, Via, X-Forwarded-*, X-Real-Ip) and the console's session cookie are removed;
+//   - chunked bodies that fit the replay buffer go out with Content-Length and without trailers, and bodies of 0 bytes as
+//     net/http frames them: Content-Length: 0 with POST, PUT and PATCH, nothing with other methods;
+//   - of several User-Agent headers the first goes out, and an empty one does not;
+//   - a path that begins with // goes out in absolute form, since url.URL takes it for a host.
+//
+// What differs on the way back:
+//
+//   - hop-by-hop headers are removed; framing is ours: what ends with its connection becomes chunked, a Content-Length
+//     that came twice goes out once, a 304 has none, and Trailer names all trailers that are known;
+//   - interim answers (103 Early Hints) are not passed on: the attempt that sent them may not be the one that answers;
+//   - the status line says HTTP/1.1 and the usual words for its code;
+//   - line folds in a value become a space, and names that are no tokens (RFC 9110 section 5.1) are left out;
+//   - Pragma: no-cache gets Cache-Control: no-cache beside it, as net/http reads it;
+//   - 401, 402 and 403 about an operator's key, as told above.
+//
+// Names of headers have their canonical spelling and come in any order; the values of one name keep theirs.
 package proxy

@@ -52,6 +52,7 @@ type exchange struct {
 func (x *exchange) route() bool {
 	name, path, query, ok := splitTarget(x.r.RequestURI)
 	x.ask.method, x.ask.path, x.ask.query = x.r.Method, path, query
+	x.ask.bareQuery = query == "" && strings.HasSuffix(x.r.RequestURI, "?")
 	x.record.Method, x.record.Path = x.r.Method, path
 	x.record.UserAgent = x.r.UserAgent()
 	if x.snap != nil && ok {

@@ -30,7 +30,7 @@ type Journal interface {
 	Add(fleet.KeyChange)
 }
 
-// Options are what a Handler works with. All fields are needed but TrustedProxies.
+// Options are what a Handler works with. All fields are needed but TrustedProxies and CrossOrigin.
 type Options struct {
 	Snapshots      *snapshot.Holder
 	Pools          *keypool.Pools
@@ -42,7 +42,10 @@ type Options struct {
 	ReadTimeout    time.Duration // for each readStep of a request body
 	WriteTimeout   time.Duration // for each write to the client; that of the http.Server around
 	TrustedProxies []netip.Prefix
-	Log            *zap.Logger
+	// CrossOrigin sets what browsers need to see and reports whether the request is a preflight, which ends here;
+	// nil leaves it to the providers.
+	CrossOrigin func(header http.Header, r *http.Request) (preflight bool)
+	Log         *zap.Logger
 }
 
 // Handler serves /proxy/{group}/{path}.
@@ -62,6 +65,10 @@ func (h *Handler) InFlight() int64 { return h.admission.inFlight.Load() }
 // ServeHTTP serves one request. It panics with http.ErrAbortHandler when an answer that has begun cannot be
 // completed, which is net/http's way to end a transfer so that the client sees it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.CrossOrigin != nil && h.CrossOrigin(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	now := time.Now()
 	// net/http has just set the write deadline itself.
 	x := &exchange{h: h, w: w, r: r, started: now, extended: now, snap: h.Snapshots.Load(), record: h.Recorder.Acquire()}

@@ -19,9 +19,10 @@ var forwarding = []string{
 	"X-Forwarded-Prefix", "X-Real-Ip",
 }
 
-// SessionCookie is the name of the console's session cookie. A browser sends it to every path of this host; it must
-// not travel to a provider.
-const SessionCookie = "gptload_session"
+// SessionCookie is the name of the console's session cookie, adminapi.SessionCookie (this package imports nothing of the
+// control plane; a test holds them together). A browser sends it to every path of this host; it must not travel to a
+// provider.
+const SessionCookie = "gpt_load_session"
 
 // stripHopByHop removes the headers of one connection, those that Connection names included, in place.
 func stripHopByHop(h http.Header) {
@@ -83,7 +84,14 @@ func stripSessionCookie(h http.Header) {
 // moveResponseHeader moves the upstream's header into the response, without the headers of one connection.
 func moveResponseHeader(into, from http.Header) {
 	stripHopByHop(from)
+	_, vary := into["Vary"] // the gateway answers browsers itself; two answers would contradict each other
 	for name, values := range from {
+		if vary && strings.HasPrefix(name, "Access-Control-") {
+			continue
+		}
+		if vary && name == "Vary" {
+			values = append(into[name], values...)
+		}
 		into[name] = values
 	}
 	for _, name := range []string{"Content-Type", "Date"} {

@@ -7,12 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/provider"
 	"gpt-load/internal/settings"
+	"gpt-load/internal/upstream"
 )
 
 const (
@@ -69,8 +71,9 @@ func (x *exchange) copy(c *call, ending *provider.Ending) error {
 		if !x.write(held, flush) {
 			return errClientWrite
 		}
-	} else if flush && c.relayed == 0 && !c.ended {
-		_ = http.NewResponseController(x.w).Flush() // the header of a stream does not wait for its first chunk
+	} else if flush && c.relayed == 0 {
+		// The header of a stream does not wait for its first chunk, and an empty one is not given a length.
+		_ = http.NewResponseController(x.w).Flush()
 	}
 	if c.ended {
 		return nil
@@ -115,6 +118,7 @@ func (x *exchange) commit(response *http.Response) {
 		for name := range response.Trailer {
 			names = append(names, name)
 		}
+		slices.Sort(names)
 		header["Trailer"] = []string{strings.Join(names, ", ")}
 	}
 	x.extendWrite(time.Now())
@@ -247,6 +251,6 @@ func (x *exchange) limitThatFired(err error) string {
 }
 
 func isDial(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
+	var connect *upstream.ConnectError
+	return errors.As(err, &connect)
 }
