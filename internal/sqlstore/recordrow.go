@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
@@ -76,29 +78,91 @@ const (
 	maxBody        = 1 << 20 // of each captured body; the data plane captures less
 )
 
-func rowOfRecord(r *fleet.RequestRecord) (recordRow, error) {
-	row := recordRow{
+// recordColumns are in the order of recordRow.appendArgs, bodyColumns in that of insertBodies.
+var (
+	recordColumns = []string{
+		"id", "started_at", "duration", "first_byte", "group_id", "group_name", "parent_id", "parent_name", "proxy_key", "client_ip",
+		"user_agent", "method", "path", "model_asked", "model_sent", "stream", "status", "class", "error", "request_bytes", "response_bytes",
+		"attempt_count", "attempts",
+	}
+	bodyColumns = []string{"record_id", "request", "response", "request_truncated", "response_truncated"}
+)
+
+func rowOfRecord(r *fleet.RequestRecord) recordRow {
+	return recordRow{
 		ID: r.ID[:], StartedAt: micros(r.StartedAt), Duration: spanOf(r.Duration), FirstByte: spanOf(r.TimeToFirstByte),
 		GroupID: int64(r.GroupID), GroupName: clean(r.GroupName, maxName), ParentID: int64(r.ParentID), ParentName: clean(r.ParentName, maxName),
 		ProxyKey: clean(r.ProxyKeyFingerprint, maxFingerprint), ClientIP: clean(r.ClientIP, maxAddress), UserAgent: clean(r.UserAgent, maxUserAgent),
 		Method: clean(r.Method, maxMethod), Path: clean(r.Path, maxPath),
 		ModelAsked: clean(r.ModelAsked, maxModelName), ModelSent: clean(r.ModelSent, maxModelName), Stream: r.Stream,
 		Status: min(max(r.Status, 0), 999), Class: clean(string(r.Class), maxClass), Error: clean(r.Error, maxError),
-		RequestBytes: max(r.RequestBytes, 0), ResponseBytes: max(r.ResponseBytes, 0), AttemptCount: len(r.Attempts),
+		RequestBytes: max(r.RequestBytes, 0), ResponseBytes: max(r.ResponseBytes, 0), AttemptCount: len(r.Attempts), Attempts: attemptsText(r.Attempts),
 	}
-	if len(r.Attempts) == 0 {
-		return row, nil
+}
+
+// attemptsText is the JSON of attemptJSON, written by hand: a batch has a thousand of them.
+func attemptsText(attempts []fleet.Attempt) string {
+	if len(attempts) == 0 {
+		return ""
 	}
-	list := make([]attemptJSON, 0, min(len(r.Attempts), maxAttempts))
-	for _, a := range r.Attempts[:min(len(r.Attempts), maxAttempts)] {
-		list = append(list, attemptJSON{
-			Group: int64(a.GroupID), Key: int64(a.KeyID), Tail: clean(a.KeyTail, maxTail), Upstream: clean(a.Upstream, maxUpstream),
-			Status: min(max(a.Status, 0), 999), Class: clean(string(a.Class), maxClass), Duration: spanOf(a.Duration), Reason: clean(a.Reason, maxReason),
-		})
+	var room [256]byte // most records have one attempt
+	b := append(room[:0], '[')
+	for i := range attempts[:min(len(attempts), maxAttempts)] {
+		a := &attempts[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, `{"g":`...), int64(a.GroupID), 10)
+		b = strconv.AppendInt(append(b, `,"k":`...), int64(a.KeyID), 10)
+		b = appendText(append(b, `,"t":`...), clean(a.KeyTail, maxTail))
+		if a.Upstream != "" {
+			b = appendText(append(b, `,"u":`...), clean(a.Upstream, maxUpstream))
+		}
+		if a.Status > 0 {
+			b = strconv.AppendInt(append(b, `,"s":`...), int64(min(a.Status, 999)), 10)
+		}
+		b = appendText(append(b, `,"c":`...), clean(string(a.Class), maxClass))
+		b = strconv.AppendInt(append(b, `,"d":`...), spanOf(a.Duration), 10)
+		if a.Reason != "" {
+			b = appendText(append(b, `,"r":`...), clean(a.Reason, maxReason))
+		}
+		b = append(b, '}')
 	}
-	text, err := json.Marshal(list)
-	row.Attempts = string(text)
-	return row, err
+	return string(append(b, ']'))
+}
+
+// appendText spells a text as encoding/json does, so that a filter finds it by its spelling.
+func appendText(b []byte, text string) []byte {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c >= utf8.RuneSelf, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			quoted, _ := json.Marshal(text) // a string always marshals
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, text...)
+	return append(b, '"')
+}
+
+// appendArgs appends the arguments of recordColumns.
+func (r *recordRow) appendArgs(args []any, texts *textArgs) []any {
+	return append(args,
+		r.ID, r.StartedAt, r.Duration, r.FirstByte, r.GroupID, texts.arg(0, r.GroupName), r.ParentID, texts.arg(1, r.ParentName),
+		texts.arg(2, r.ProxyKey), texts.arg(3, r.ClientIP), texts.arg(4, r.UserAgent), texts.arg(5, r.Method), texts.arg(6, r.Path),
+		texts.arg(7, r.ModelAsked), texts.arg(7, r.ModelSent), r.Stream, int64(r.Status), texts.arg(8, r.Class), r.Error, r.RequestBytes, r.ResponseBytes,
+		int64(r.AttemptCount), r.Attempts)
+}
+
+// textArgs remembers the last argument of a column, because most texts of a record are those of the one before: a string
+// that becomes an interface value costs an allocation.
+type textArgs [9]any
+
+func (t *textArgs) arg(column int, text string) any {
+	if last, ok := t[column].(string); !ok || last != text {
+		t[column] = text
+	}
+	return t[column]
 }
 
 func rowOfBodies(r *fleet.RequestRecord) bodyRow {

@@ -59,14 +59,8 @@ type statKey struct {
 
 type hourGroup struct{ hour, group int64 }
 
-// rollUp adds the records whose ids are fresh to the hourly sums.
-func rollUp(ctx context.Context, tx bun.Tx, rows []recordRow, fresh map[string]bool) error {
-	totals := make(map[statKey]*statRow)
-	for i := range rows {
-		if fresh[string(rows[i].ID)] {
-			addUp(totals, &rows[i])
-		}
-	}
+// rollUp adds what a batch sums up to, to the hourly sums.
+func rollUp(ctx context.Context, tx bun.Tx, totals map[statKey]*statRow) error {
 	if err := boundModels(ctx, tx, totals); err != nil {
 		return err
 	}
