@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"math"
 	"math/bits"
 	"net/http"
 	"sync"
@@ -14,6 +16,9 @@ import (
 const (
 	// replayLimit is the largest body kept for another attempt. Larger ones are streamed, once.
 	replayLimit = 32 << 20
+	// smallBody is the length up to which a body gets memory of its own, which net/http sends together with the header:
+	// one write is worth more than the garbage.
+	smallBody = 3 << 10
 	// replayFree may be kept by every request without asking the budget.
 	replayFree = 1 << 20
 	// replayBudget bounds what all requests together keep beyond replayFree each.
@@ -36,6 +41,8 @@ type body struct {
 	pooled   *[]byte
 	current  *replayReader
 }
+
+var errDetached = errors.New("the request is over")
 
 var errBodyRead = errors.New("the request body broke off")
 
@@ -90,8 +97,13 @@ func (b *body) fill(from io.Reader, limit int, extend func()) error {
 	if b.length >= 0 && b.length <= int64(limit) {
 		first = int(b.length) + 1 // the extra byte lets the read that meets the end see it
 	}
-	b.pooled = getBuffer(first)
-	data := (*b.pooled)[:0]
+	var data []byte
+	if b.length >= 0 && b.length <= smallBody {
+		data = make([]byte, 0, first)
+	} else {
+		b.pooled = getBuffer(first)
+		data = (*b.pooled)[:0]
+	}
 	extend()
 	sinceExtend := 0
 	for {
@@ -129,7 +141,9 @@ func (b *body) fill(from io.Reader, limit int, extend func()) error {
 func (b *body) grow(data []byte) []byte {
 	larger := getBuffer(2 * cap(data))
 	grown := append((*larger)[:0], data...)
-	putBuffer(b.pooled)
+	if b.pooled != nil {
+		putBuffer(b.pooled)
+	}
 	b.pooled = larger
 	return grown
 }
@@ -140,6 +154,10 @@ func (b *body) reader(data []byte) io.ReadCloser {
 	b.detach()
 	if b.whole && len(data) == 0 {
 		return http.NoBody
+	}
+	if b.whole && (b.pooled == nil || &data[0] != &b.data[0]) {
+		// Nobody else will ever use this memory. net/http knows this type, and sends header and body in one write.
+		return io.NopCloser(bytes.NewReader(data))
 	}
 	b.current = &replayReader{data: data}
 	if !b.whole {
@@ -192,7 +210,7 @@ func (r *replayReader) readHeld(p []byte) (int, io.Reader, error) {
 	defer r.mu.Unlock()
 	switch {
 	case r.detached:
-		return 0, nil, errors.New("the request is over")
+		return 0, nil, errDetached
 	case len(r.data) > 0:
 		n := copy(p, r.data)
 		r.data = r.data[n:]
@@ -201,6 +219,29 @@ func (r *replayReader) readHeld(p []byte) (int, io.Reader, error) {
 		return 0, r.rest, nil
 	}
 	return 0, nil, io.EOF
+}
+
+// Len is the number of bytes that are left, as far as they are held.
+func (r *replayReader) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rest != nil {
+		return math.MaxInt // nobody knows
+	}
+	return len(r.data)
+}
+
+// WriteTo writes what is left in one piece. Whoever detaches waits for it; a call that is closed ends its connection,
+// and with it the write.
+func (r *replayReader) WriteTo(w io.Writer) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.detached {
+		return 0, errDetached
+	}
+	n, err := w.Write(r.data)
+	r.data = r.data[n:]
+	return int64(n), err
 }
 
 // Close does nothing: the body stays readable for a retry of the transport until it is detached.

@@ -20,8 +20,8 @@ import (
 const (
 	// relayBuffer is what one stream holds for its chunks, in bytes. Chunks of a stream are far smaller.
 	relayBuffer = 4 << 10
-	// copyBuffer is for answers whose length is known.
-	copyBuffer = 32 << 10
+	// copyBuffer is the most for answers whose length is known: fewer and larger reads and writes.
+	copyBuffer = 128 << 10
 )
 
 // relay brings the answer to the client as it comes.

@@ -76,7 +76,11 @@ func (d *dialer) proxyFor(scheme, host string) (*url.URL, error) {
 func (d *dialer) dialPlain(ctx context.Context, _, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	return d.connect(ctx, "http", address)
+	conn, err := d.connect(ctx, "http", address)
+	if err != nil {
+		return nil, err
+	}
+	return bodyConn{conn}, nil
 }
 
 // dialTLS connects to an https upstream; it is http.Transport's DialTLSContext.
