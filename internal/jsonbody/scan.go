@@ -1,6 +1,10 @@
 package jsonbody
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // maxDepth is how deep arrays and objects may nest: encoding/json's bound.
 const maxDepth = 10000
@@ -40,7 +44,7 @@ func skipSpace(b []byte, i int) int {
 func skipString(b []byte, i int) int {
 	i++
 	for start := i; ; i++ {
-		n := bytes.IndexByte(b[i:], '"')
+		n := indexQuote(b[i:])
 		if n < 0 {
 			return -1
 		}
@@ -53,6 +57,24 @@ func skipString(b []byte, i int) int {
 			return i + 1
 		}
 	}
+}
+
+// indexQuote is bytes.IndexByte for a quote. Code in a prompt has an escaped quote every few words, where the call costs
+// more than looking at eight bytes at a time; texts and pictures without any are left to IndexByte, which is faster there.
+func indexQuote(b []byte) int {
+	const near, ones, highs = 64, 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i < near && i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ ones*'"'
+		// The lowest high bit that is left stands in the first zero byte of x.
+		if found := (x - ones) &^ x & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	if n := bytes.IndexByte(b[i:], '"'); n >= 0 {
+		return i + n
+	}
+	return -1
 }
 
 // skipContainer returns the offset behind the object or array that opens at i, or -1 when it does not end or
