@@ -38,19 +38,20 @@ func serve(ctx context.Context, args []string) int {
 		fmt.Fprintf(os.Stderr, "gpt-load: %v\n", err)
 		return 2
 	}
-	if err := start(ctx, cfg); err != nil {
+	return start(ctx, cfg)
+}
+
+func start(ctx context.Context, cfg config.Config) int {
+	// Where there is no logger yet.
+	failed := func(err error) int {
 		fmt.Fprintf(os.Stderr, "gpt-load: %v\n", secret.Redact(err.Error(), cfg.Secrets()...))
 		return 1
 	}
-	return 0
-}
-
-func start(ctx context.Context, cfg config.Config) error {
 	made, path := false, ""
 	if cfg.AuthKey.IsEmpty() {
 		var err error
 		if cfg.AuthKey, path, made, err = config.EnsureAuthKey(cfg.DataDir); err != nil {
-			return err
+			return failed(err)
 		}
 	}
 	logFile := ""
@@ -63,7 +64,7 @@ func start(ctx context.Context, cfg config.Config) error {
 		Redact: func(line string) string { return secret.RedactLine(line, secrets...) },
 	})
 	if err != nil {
-		return err
+		return failed(err)
 	}
 	defer func() { _ = log.Close() }()
 	log.Info("GPT-Load starts", zap.String("version", version()), zap.String("go", runtime.Version()), zap.Int("cpus", runtime.GOMAXPROCS(0)))
@@ -73,11 +74,10 @@ func start(ctx context.Context, cfg config.Config) error {
 	for _, warning := range cfg.Warnings() {
 		log.Warn(warning)
 	}
-	err = node.Run(ctx, node.Options{Config: cfg, Version: version(), Log: log.Logger})
-	if err != nil {
+	if err := node.Run(ctx, node.Options{Config: cfg, Version: version(), Log: log.Logger}); err != nil {
 		log.Error("the node ends", zap.Error(err))
-		return err
+		return 1
 	}
 	log.Info("the node has ended")
-	return nil
+	return 0
 }
