@@ -140,7 +140,8 @@ func (b *body) fill(from io.Reader, limit int, extend func()) error {
 
 func (b *body) grow(data []byte) []byte {
 	larger := getBuffer(2 * cap(data))
-	grown := append((*larger)[:0], data...)
+	grown := (*larger)[:len(data)]
+	copy(grown, data)
 	if b.pooled != nil {
 		putBuffer(b.pooled)
 	}
@@ -273,7 +274,7 @@ func (p *passReader) Read(into []byte) (int, error) {
 		p.extend()
 	}
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		p.finish()
 	case err != nil:
 		p.broken.Store(true)

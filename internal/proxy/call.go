@@ -68,11 +68,11 @@ func (h *Handler) send(parent context.Context, a *ask, p *prepared, pick keypool
 	c.watch = newWatch(c.cancel, deadline, p.group.Settings.FirstTokenTimeout, a.stream)
 	request := a.request(c.ctx, p, pick, address, first)
 	transport := h.Transports.For(p.group.Transport)
-	c.response, c.err = transport.RoundTrip(request)
+	c.response, c.err = transport.RoundTrip(request) //nolint:bodyclose // call.close does
 	if c.err != nil && isStale(c.err) && p.repeatable(a) && c.ctx.Err() == nil {
 		// The upstream closed an idle connection at the moment we used it: nobody's fault, and nothing was answered.
 		request.Body = a.body.reader(p.data)
-		c.response, c.err = transport.RoundTrip(request)
+		c.response, c.err = transport.RoundTrip(request) //nolint:bodyclose // call.close does
 	}
 	if c.err == nil && c.response.StatusCode < http.StatusOK {
 		_ = c.response.Body.Close()
