@@ -16,6 +16,8 @@
 //     a bulk import never keeps the writers of verdicts and records waiting.
 //   - Secrets (key values, groups' proxy keys, header rules, param overrides, secret settings) are sealed with
 //     secret.Box; the associated data is the place they stand in. Nothing sealed can be written or read before Unlock.
+//   - Request records are what is written most, so they alone go past bun's query builder: prepared statements with bound
+//     arguments, in columns only what pages search by, in JSON the rest. BenchmarkWriteRecords measures the processor time.
 //   - Errors are *fleet.Error with a message that holds no value of a row; see errors.go.
 //
 // # SQLite
@@ -41,8 +43,9 @@
 //	file locked by another process         | wait 5 s, then CodeUnavailable; nothing is half done
 //	disk full, file read-only, store closed| CodeUnavailable with the remedy; the cause is for the log
 //	process killed in a bulk import        | whole chunks stand; the same import again adds the rest
-//	process killed in DeleteGroup          | the group is gone; its keys are unreachable, the next sweep deletes them
+//	process killed in DeleteGroup          | the group is gone; its keys are unreachable, the retention job deletes them
 //	a batch of records comes twice         | the position stored in the same transaction skips it
+//	a batch overlaps what is stored        | it is rolled back and written again without what is there
 //	a record with NULs, bad UTF-8, novels  | cleaned and clipped; the batch goes through
 //	a sealed key value damaged             | that key is left out and logged; the rest serves
 //	a sealed group value damaged           | an error that names the group: it must not serve without its rules

@@ -2,10 +2,12 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
@@ -247,15 +249,19 @@ func FuzzRecord(f *testing.F) {
 	f.Add("model", "error", "reason", 200, int64(1))
 	f.Add("\x00\xff", strings.Repeat("ü", 3000), "\\u0000", -1, int64(-1))
 	f.Fuzz(func(t *testing.T, model, fault, reason string, status int, span int64) {
-		r := fleet.RequestRecord{ModelSent: model, Error: fault, Status: status, RequestBytes: span, Attempts: []fleet.Attempt{{Reason: reason, KeyTail: model, Status: status}}}
+		r := fleet.RequestRecord{ModelSent: model, Error: fault, Status: status, RequestBytes: span, Duration: time.Duration(span), UserAgent: fault, GroupName: model, Method: reason, Attempts: []fleet.Attempt{{Reason: reason, KeyTail: model, Status: status}}}
 		row := rowOfRecord(&r)
-		for _, text := range []string{row.ModelSent, row.Error, row.Attempts} {
+		for _, text := range []string{row.ModelSent, row.Error, row.Details} {
 			if !utf8.ValidString(text) || strings.Contains(text, "\x00") {
 				t.Errorf("%q cannot be stored", text)
 			}
 		}
-		if back := row.record(); len(back.Attempts) != 1 {
-			t.Errorf("%q does not read back", row.Attempts)
+		var details detailsJSON
+		if err := json.Unmarshal([]byte(row.Details), &details); err != nil || len(details.Attempts) != 1 {
+			t.Fatalf("%q does not read back: %v", row.Details, err)
+		}
+		if spelled, err := json.Marshal(details); err != nil || string(spelled) != row.Details {
+			t.Errorf("written by hand  %s\nby encoding/json %s", row.Details, spelled)
 		}
 	})
 }

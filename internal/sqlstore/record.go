@@ -111,11 +111,11 @@ func (s *Store) filterRecords(sel *bun.SelectQuery, q fleet.RecordQuery) {
 		sel.Where("attempt_count <= 1")
 	}
 	if q.KeyID != 0 {
-		sel.Where(s.dialect.contains("attempts"), fmt.Sprintf(`"k":%d,`, q.KeyID))
+		sel.Where(s.dialect.contains("details"), fmt.Sprintf(`"k":%d,`, q.KeyID))
 	}
 	if q.KeyTail != "" {
 		tail, _ := json.Marshal(clean(q.KeyTail, maxTail)) // spelled as in the column
-		sel.Where(s.dialect.contains("attempts"), `"t":`+string(tail))
+		sel.Where(s.dialect.contains("details"), `"t":`+string(tail))
 	}
 	if q.ProxyKeyFingerprint != "" {
 		sel.Where("proxy_key = ?", clean(q.ProxyKeyFingerprint, maxFingerprint))

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math"
 	"reflect"
@@ -37,6 +38,7 @@ func write(t testing.TB, s *sqlstore.Store, position int64, records ...fleet.Req
 func testRecords(t *testing.T, open opener) {
 	t.Run("RoundTrip", func(t *testing.T) { testRecordRoundTrip(t, open(t)) })
 	t.Run("Once", func(t *testing.T) { testRecordsOnce(t, open(t)) })
+	t.Run("Canceled", func(t *testing.T) { testRecordsCanceled(t, open(t)) })
 	t.Run("Poison", func(t *testing.T) { testPoisonousRecords(t, open(t)) })
 	t.Run("Pages", func(t *testing.T) { testRecordPages(t, open(t)) })
 	t.Run("Filters", func(t *testing.T) { testRecordFilters(t, open(t)) })
@@ -92,6 +94,34 @@ func testRecordsOnce(t *testing.T, s *sqlstore.Store) {
 	}
 	if got := must(s.Position(ctx, "spool"))(t); got != 9 {
 		t.Errorf("another source moved the position to %d", got)
+	}
+}
+
+// testRecordsCanceled ends the context before and while a batch is written: it stands whole or not at all.
+func testRecordsCanceled(t *testing.T, s *sqlstore.Store) {
+	const records = 1000
+	batch := requestlog.Batch{Source: "spool", Position: 1}
+	for i := range records {
+		batch.Records = append(batch.Records, record(i))
+	}
+	for patience := time.Duration(0); ; patience = 3*patience/2 + 100*time.Microsecond {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		err := s.WriteRecords(ctx, batch)
+		cancel()
+		want := int64(0)
+		if err == nil {
+			want = records
+		} else {
+			wantCode(t, err, fleet.CodeUnavailable)
+		}
+		stats := must(s.Stats(t.Context(), fleet.StatsQuery{}))(t)
+		page, _ := must2(s.Records(t.Context(), fleet.RecordQuery{Limit: records}))(t)
+		if position := must(s.Position(t.Context(), "spool"))(t); stats[0].Requests != want || int64(len(page)) != want || (position == 1) != (err == nil) {
+			t.Fatalf("after %v (%v): %d records, %d summed, position %d", patience, err, len(page), stats[0].Requests, position)
+		}
+		if err == nil {
+			return
+		}
 	}
 }
 

@@ -11,20 +11,16 @@ import (
 	"gpt-load/internal/fleet"
 )
 
+// recordRow has a column for what pages filter and order by. The rest is one text: each column of a record costs about as
+// much to bind and to store as the fifteenth part of the row, and records are what this store writes most.
 type recordRow struct {
 	bun.BaseModel `bun:"table:request_records"`
 	ID            []byte `bun:"id,pk"`
 	StartedAt     int64  `bun:"started_at"`
-	Duration      int64  `bun:"duration"`
-	FirstByte     int64  `bun:"first_byte"`
 	GroupID       int64  `bun:"group_id"`
-	GroupName     string `bun:"group_name"`
 	ParentID      int64  `bun:"parent_id"`
-	ParentName    string `bun:"parent_name"`
 	ProxyKey      string `bun:"proxy_key"`
 	ClientIP      string `bun:"client_ip"`
-	UserAgent     string `bun:"user_agent"`
-	Method        string `bun:"method"`
 	Path          string `bun:"path"`
 	ModelAsked    string `bun:"model_asked"`
 	ModelSent     string `bun:"model_sent"`
@@ -32,10 +28,8 @@ type recordRow struct {
 	Status        int    `bun:"status"`
 	Class         string `bun:"class"`
 	Error         string `bun:"error"`
-	RequestBytes  int64  `bun:"request_bytes"`
-	ResponseBytes int64  `bun:"response_bytes"`
 	AttemptCount  int    `bun:"attempt_count"`
-	Attempts      string `bun:"attempts"`
+	Details       string `bun:"details"`
 }
 
 type bodyRow struct {
@@ -47,8 +41,21 @@ type bodyRow struct {
 	ResponseTruncated bool   `bun:"response_truncated"`
 }
 
-// attemptJSON is one element of request_records.attempts. Key and Tail are always written, in this order: the filters
-// by key search for their text.
+// detailsJSON is request_records.details. No name here is "k" or "t": see attemptJSON.
+type detailsJSON struct {
+	Duration      int64         `json:"d"`           // microseconds
+	FirstByte     int64         `json:"f,omitempty"` // microseconds
+	RequestBytes  int64         `json:"i"`
+	ResponseBytes int64         `json:"o"`
+	GroupName     string        `json:"g"`
+	ParentName    string        `json:"p,omitempty"`
+	Method        string        `json:"m"`
+	UserAgent     string        `json:"b"`
+	Attempts      []attemptJSON `json:"a,omitempty"`
+}
+
+// attemptJSON is one attempt in detailsJSON. Key and Tail are always written, spelled by encoding/json and with Key before
+// another member: the filters by key search the column for their text.
 type attemptJSON struct {
 	Group    int64  `json:"g"`
 	Key      int64  `json:"k"`
@@ -81,55 +88,69 @@ const (
 // recordColumns are in the order of recordRow.appendArgs, bodyColumns in that of insertBodies.
 var (
 	recordColumns = []string{
-		"id", "started_at", "duration", "first_byte", "group_id", "group_name", "parent_id", "parent_name", "proxy_key", "client_ip",
-		"user_agent", "method", "path", "model_asked", "model_sent", "stream", "status", "class", "error", "request_bytes", "response_bytes",
-		"attempt_count", "attempts",
+		"id", "started_at", "group_id", "parent_id", "proxy_key", "client_ip", "path", "model_asked", "model_sent", "stream", "status", "class",
+		"error", "attempt_count", "details",
 	}
 	bodyColumns = []string{"record_id", "request", "response", "request_truncated", "response_truncated"}
 )
 
 func rowOfRecord(r *fleet.RequestRecord) recordRow {
 	return recordRow{
-		ID: r.ID[:], StartedAt: micros(r.StartedAt), Duration: spanOf(r.Duration), FirstByte: spanOf(r.TimeToFirstByte),
-		GroupID: int64(r.GroupID), GroupName: clean(r.GroupName, maxName), ParentID: int64(r.ParentID), ParentName: clean(r.ParentName, maxName),
-		ProxyKey: clean(r.ProxyKeyFingerprint, maxFingerprint), ClientIP: clean(r.ClientIP, maxAddress), UserAgent: clean(r.UserAgent, maxUserAgent),
-		Method: clean(r.Method, maxMethod), Path: clean(r.Path, maxPath),
-		ModelAsked: clean(r.ModelAsked, maxModelName), ModelSent: clean(r.ModelSent, maxModelName), Stream: r.Stream,
-		Status: min(max(r.Status, 0), 999), Class: clean(string(r.Class), maxClass), Error: clean(r.Error, maxError),
-		RequestBytes: max(r.RequestBytes, 0), ResponseBytes: max(r.ResponseBytes, 0), AttemptCount: len(r.Attempts), Attempts: attemptsText(r.Attempts),
+		ID: r.ID[:], StartedAt: micros(r.StartedAt), GroupID: int64(r.GroupID), ParentID: int64(r.ParentID),
+		ProxyKey: clean(r.ProxyKeyFingerprint, maxFingerprint), ClientIP: clean(r.ClientIP, maxAddress), Path: clean(r.Path, maxPath),
+		ModelAsked: clean(r.ModelAsked, maxModelName), ModelSent: clean(r.ModelSent, maxModelName), Stream: r.Stream, Status: statusOf(r.Status),
+		Class: clean(string(r.Class), maxClass), Error: clean(r.Error, maxError), AttemptCount: len(r.Attempts), Details: detailsText(r),
 	}
 }
 
-// attemptsText is the JSON of attemptJSON, written by hand: a batch has a thousand of them.
-func attemptsText(attempts []fleet.Attempt) string {
-	if len(attempts) == 0 {
-		return ""
+// detailsText is the text of detailsJSON, written by hand: a batch has a thousand of them.
+func detailsText(r *fleet.RequestRecord) string {
+	var room [512]byte // of a record with one attempt, and more
+	b := strconv.AppendInt(append(room[:0], `{"d":`...), spanOf(r.Duration), 10)
+	if first := spanOf(r.TimeToFirstByte); first > 0 {
+		b = strconv.AppendInt(append(b, `,"f":`...), first, 10)
 	}
-	var room [256]byte // most records have one attempt
-	b := append(room[:0], '[')
-	for i := range attempts[:min(len(attempts), maxAttempts)] {
-		a := &attempts[i]
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(append(b, `{"g":`...), int64(a.GroupID), 10)
-		b = strconv.AppendInt(append(b, `,"k":`...), int64(a.KeyID), 10)
-		b = appendText(append(b, `,"t":`...), clean(a.KeyTail, maxTail))
-		if a.Upstream != "" {
-			b = appendText(append(b, `,"u":`...), clean(a.Upstream, maxUpstream))
-		}
-		if a.Status > 0 {
-			b = strconv.AppendInt(append(b, `,"s":`...), int64(min(a.Status, 999)), 10)
-		}
-		b = appendText(append(b, `,"c":`...), clean(string(a.Class), maxClass))
-		b = strconv.AppendInt(append(b, `,"d":`...), spanOf(a.Duration), 10)
-		if a.Reason != "" {
-			b = appendText(append(b, `,"r":`...), clean(a.Reason, maxReason))
-		}
-		b = append(b, '}')
+	b = strconv.AppendInt(append(b, `,"i":`...), max(r.RequestBytes, 0), 10)
+	b = strconv.AppendInt(append(b, `,"o":`...), max(r.ResponseBytes, 0), 10)
+	b = appendText(append(b, `,"g":`...), clean(r.GroupName, maxName))
+	if r.ParentName != "" {
+		b = appendText(append(b, `,"p":`...), clean(r.ParentName, maxName))
 	}
-	return string(append(b, ']'))
+	b = appendText(append(b, `,"m":`...), clean(r.Method, maxMethod))
+	b = appendText(append(b, `,"b":`...), clean(r.UserAgent, maxUserAgent))
+	if len(r.Attempts) > 0 {
+		b = append(b, `,"a":[`...)
+		for i := range r.Attempts[:min(len(r.Attempts), maxAttempts)] {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendAttempt(b, &r.Attempts[i])
+		}
+		b = append(b, ']')
+	}
+	return string(append(b, '}'))
 }
+
+// appendAttempt appends the text of attemptJSON.
+func appendAttempt(b []byte, a *fleet.Attempt) []byte {
+	b = strconv.AppendInt(append(b, `{"g":`...), int64(a.GroupID), 10)
+	b = strconv.AppendInt(append(b, `,"k":`...), int64(a.KeyID), 10)
+	b = appendText(append(b, `,"t":`...), clean(a.KeyTail, maxTail))
+	if a.Upstream != "" {
+		b = appendText(append(b, `,"u":`...), clean(a.Upstream, maxUpstream))
+	}
+	if a.Status > 0 {
+		b = strconv.AppendInt(append(b, `,"s":`...), int64(statusOf(a.Status)), 10)
+	}
+	b = appendText(append(b, `,"c":`...), clean(string(a.Class), maxClass))
+	b = strconv.AppendInt(append(b, `,"d":`...), spanOf(a.Duration), 10)
+	if a.Reason != "" {
+		b = appendText(append(b, `,"r":`...), clean(a.Reason, maxReason))
+	}
+	return append(b, '}')
+}
+
+func statusOf(status int) int { return min(max(status, 0), 999) }
 
 // appendText spells a text as encoding/json does, so that a filter finds it by its spelling.
 func appendText(b []byte, text string) []byte {
@@ -148,15 +169,14 @@ func appendText(b []byte, text string) []byte {
 // appendArgs appends the arguments of recordColumns.
 func (r *recordRow) appendArgs(args []any, texts *textArgs) []any {
 	return append(args,
-		r.ID, r.StartedAt, r.Duration, r.FirstByte, r.GroupID, texts.arg(0, r.GroupName), r.ParentID, texts.arg(1, r.ParentName),
-		texts.arg(2, r.ProxyKey), texts.arg(3, r.ClientIP), texts.arg(4, r.UserAgent), texts.arg(5, r.Method), texts.arg(6, r.Path),
-		texts.arg(7, r.ModelAsked), texts.arg(7, r.ModelSent), r.Stream, int64(r.Status), texts.arg(8, r.Class), r.Error, r.RequestBytes, r.ResponseBytes,
-		int64(r.AttemptCount), r.Attempts)
+		r.ID, r.StartedAt, r.GroupID, r.ParentID, texts.arg(0, r.ProxyKey), texts.arg(1, r.ClientIP), texts.arg(2, r.Path),
+		texts.arg(3, r.ModelAsked), texts.arg(3, r.ModelSent), r.Stream, int64(r.Status), texts.arg(4, r.Class), r.Error,
+		int64(r.AttemptCount), r.Details)
 }
 
 // textArgs remembers the last argument of a column, because most texts of a record are those of the one before: a string
 // that becomes an interface value costs an allocation.
-type textArgs [9]any
+type textArgs [5]any
 
 func (t *textArgs) arg(column int, text string) any {
 	if last, ok := t[column].(string); !ok || last != text {
@@ -184,25 +204,28 @@ func rowOfBodies(r *fleet.RequestRecord) bodyRow {
 	return row
 }
 
-// record builds the domain type without the bodies. Attempts that cannot be read are left out: a record is history,
-// not a thing to stop at.
+// record builds the domain type without the bodies. Details that cannot be read are left out: a record is history, not a
+// thing to stop at.
 func (r *recordRow) record() fleet.RequestRecord {
+	var d detailsJSON
+	if json.Unmarshal([]byte(r.Details), &d) != nil {
+		d = detailsJSON{}
+	}
 	rec := fleet.RequestRecord{
-		StartedAt: timeOf(r.StartedAt), Duration: durationOf(r.Duration), TimeToFirstByte: durationOf(r.FirstByte),
-		GroupID: fleet.GroupID(r.GroupID), GroupName: r.GroupName, ParentID: fleet.GroupID(r.ParentID), ParentName: r.ParentName,
-		ProxyKeyFingerprint: r.ProxyKey, ClientIP: r.ClientIP, UserAgent: r.UserAgent, Method: r.Method, Path: r.Path,
+		StartedAt: timeOf(r.StartedAt), Duration: durationOf(d.Duration), TimeToFirstByte: durationOf(d.FirstByte),
+		GroupID: fleet.GroupID(r.GroupID), GroupName: d.GroupName, ParentID: fleet.GroupID(r.ParentID), ParentName: d.ParentName,
+		ProxyKeyFingerprint: r.ProxyKey, ClientIP: r.ClientIP, UserAgent: d.UserAgent, Method: d.Method, Path: r.Path,
 		ModelAsked: r.ModelAsked, ModelSent: r.ModelSent, Stream: r.Stream, Status: r.Status, Class: fleet.Class(r.Class), Error: r.Error,
-		RequestBytes: r.RequestBytes, ResponseBytes: r.ResponseBytes,
+		RequestBytes: d.RequestBytes, ResponseBytes: d.ResponseBytes,
 	}
 	copy(rec.ID[:], r.ID)
-	var list []attemptJSON
-	if r.Attempts != "" && json.Unmarshal([]byte(r.Attempts), &list) == nil {
-		rec.Attempts = make([]fleet.Attempt, len(list))
-		for i, a := range list {
-			rec.Attempts[i] = fleet.Attempt{
-				GroupID: fleet.GroupID(a.Group), KeyID: fleet.KeyID(a.Key), KeyTail: a.Tail, Upstream: a.Upstream, Status: a.Status,
-				Class: fleet.Class(a.Class), Duration: durationOf(a.Duration), Reason: a.Reason,
-			}
+	if len(d.Attempts) > 0 {
+		rec.Attempts = make([]fleet.Attempt, len(d.Attempts))
+	}
+	for i, a := range d.Attempts {
+		rec.Attempts[i] = fleet.Attempt{
+			GroupID: fleet.GroupID(a.Group), KeyID: fleet.KeyID(a.Key), KeyTail: a.Tail, Upstream: a.Upstream, Status: a.Status,
+			Class: fleet.Class(a.Class), Duration: durationOf(a.Duration), Reason: a.Reason,
 		}
 	}
 	return rec

@@ -83,7 +83,8 @@ func rollUp(ctx context.Context, tx bun.Tx, totals map[statKey]*statRow) error {
 	})
 }
 
-func addUp(totals map[statKey]*statRow, r *recordRow) {
+// addUp adds a record whose row is r.
+func addUp(totals map[statKey]*statRow, r *recordRow, rec *fleet.RequestRecord) {
 	key := statKey{
 		hour: r.StartedAt - r.StartedAt%hour, group: r.GroupID, parent: r.ParentID, model: clean(r.ModelSent, rollUpModel), proxyKey: r.ProxyKey,
 	}
@@ -98,12 +99,12 @@ func addUp(totals map[statKey]*statRow, r *recordRow) {
 		t.Streams++
 	}
 	t.Retries += int64(max(r.AttemptCount-1, 0))
-	t.RequestBytes += r.RequestBytes
-	t.ResponseBytes += r.ResponseBytes
-	t.Duration += r.Duration
-	if r.FirstByte > 0 {
+	t.RequestBytes += max(rec.RequestBytes, 0)
+	t.ResponseBytes += max(rec.ResponseBytes, 0)
+	t.Duration += spanOf(rec.Duration)
+	if first := spanOf(rec.TimeToFirstByte); first > 0 {
 		t.FirstBytes++
-		t.FirstByte += r.FirstByte
+		t.FirstByte += first
 	}
 }
 

@@ -73,32 +73,28 @@ CREATE UNIQUE INDEX provider_keys_hash ON provider_keys (hash, group_id);
 CREATE INDEX provider_keys_group ON provider_keys (group_id, id);
 CREATE INDEX provider_keys_state ON provider_keys (group_id, state, id);
 
+-- A table with row numbers of its own on purpose: records come in the order that they ended in, their ids are in the order
+-- that they began in. So the wide rows are appended, and only narrow index entries find their place among the latest.
 CREATE TABLE request_records (
-    id             BLOB    NOT NULL PRIMARY KEY, -- UUID version 7
-    started_at     INTEGER NOT NULL,
-    duration       INTEGER NOT NULL, -- microseconds
-    first_byte     INTEGER NOT NULL, -- microseconds; 0 when none went out
-    group_id       INTEGER NOT NULL,
-    group_name     TEXT    NOT NULL,
-    parent_id      INTEGER NOT NULL,
-    parent_name    TEXT    NOT NULL,
-    proxy_key      TEXT    NOT NULL, -- fingerprint
-    client_ip      TEXT    NOT NULL,
-    user_agent     TEXT    NOT NULL,
-    method         TEXT    NOT NULL,
-    path           TEXT    NOT NULL,
-    model_asked    TEXT    NOT NULL,
-    model_sent     TEXT    NOT NULL,
-    stream         INTEGER NOT NULL,
-    status         INTEGER NOT NULL,
-    class          TEXT    NOT NULL,
-    error          TEXT    NOT NULL,
-    request_bytes  INTEGER NOT NULL,
-    response_bytes INTEGER NOT NULL,
-    attempt_count  INTEGER NOT NULL,
-    attempts       TEXT    NOT NULL  -- JSON list; empty for none
+    id            BLOB    NOT NULL PRIMARY KEY, -- UUID version 7
+    started_at    INTEGER NOT NULL,
+    group_id      INTEGER NOT NULL,
+    parent_id     INTEGER NOT NULL,
+    proxy_key     TEXT    NOT NULL, -- fingerprint
+    client_ip     TEXT    NOT NULL,
+    path          TEXT    NOT NULL,
+    model_asked   TEXT    NOT NULL,
+    model_sent    TEXT    NOT NULL,
+    stream        INTEGER NOT NULL,
+    status        INTEGER NOT NULL,
+    class         TEXT    NOT NULL,
+    error         TEXT    NOT NULL,
+    attempt_count INTEGER NOT NULL,
+    details       TEXT    NOT NULL  -- JSON of what is shown and not searched, and of the attempts
 );
+-- Pages of one group; the only index beside the primary key that every record pays for.
 CREATE INDEX request_records_group ON request_records (group_id, id);
+-- Requests by way of an aggregate only.
 CREATE INDEX request_records_parent ON request_records (parent_id, id) WHERE parent_id <> 0;
 -- Failures are few and are what is looked for.
 CREATE INDEX request_records_fault ON request_records (class, id) WHERE class <> 'ok';
