@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// RecordStore is what retention needs of the database. Each call is one short transaction.
+// RecordStore is what retention needs of the database. Each call is one short transaction unless it says otherwise.
 type RecordStore interface {
 	// DeleteRecordsBefore deletes at most limit of the records that started before t, with their attempts and
 	// captured bodies, and returns how many.
@@ -17,6 +17,8 @@ type RecordStore interface {
 	DeleteStatsBefore(ctx context.Context, t time.Time) (deleted int, err error)
 	// ReclaimSpace gives at most pages free pages back to the file system and returns how many; 0 when there are none.
 	ReclaimSpace(ctx context.Context, pages int) (freed int, err error)
+	// SweepDeletedGroups deletes, in short transactions, the keys of deleted groups that a deletion cut short left behind.
+	SweepDeletedGroups(ctx context.Context) error
 }
 
 const (
@@ -31,7 +33,7 @@ const (
 	statsKept = 400 * 24 * time.Hour
 )
 
-// Retention deletes records that are older than the retention time.
+// Retention deletes records that are older than the retention time, and what is left of deleted groups.
 type Retention struct {
 	store RecordStore
 	keep  func() time.Duration
@@ -47,7 +49,10 @@ func NewRetention(store RecordStore, keep func() time.Duration, log *zap.Logger)
 func (r *Retention) Job() Job { return Job{Name: "retention", Pause: retentionPause, Run: r.runOnce} }
 
 func (r *Retention) runOnce(ctx context.Context) error {
-	// Space first: also that of an earlier run that was stopped, and of what an operator deleted.
+	if err := r.store.SweepDeletedGroups(ctx); err != nil {
+		return fmt.Errorf("deleting the keys of deleted groups: %w", err)
+	}
+	// Space before records: also that of an earlier run that was stopped, and of what an operator deleted.
 	if _, err := chunks(ctx, "returning free space", r.reclaim); err != nil {
 		return err
 	}
