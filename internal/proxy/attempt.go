@@ -90,7 +90,6 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 	switch {
 	case verdict.Class == fleet.ClassCanceled:
 		x.clientGone()
-		x.aborted = x.committed
 	case x.committed: // the hold's bound let the beginning go while the verdict was open
 		if verdict.Class != fleet.ClassOK {
 			x.note(status, verdict.Class, describe(verdict))
@@ -238,11 +237,14 @@ func (x *exchange) giveUp(last *call, v provider.Verdict) {
 	switch {
 	case last == nil || v.Class == fleet.ClassLimited && last.response == nil:
 		x.noKey()
-	case last.response != nil && !quotesKey(v.Class):
+	case last.response != nil && last.err == nil && !quotesKey(v.Class):
 		x.note(last.response.StatusCode, v.Class, describe(v))
 		x.relay(last, choice{})
 	case v.Class == fleet.ClassUpstream:
 		e := provider.GatewayError{Status: http.StatusBadGateway, Code: "upstream_unreachable", Message: "the provider could not be reached: " + v.Reason}
+		if last.response != nil { // a 200 of which nothing went out yet
+			e.Message = "the provider's answer broke off before it had begun: " + v.Reason
+		}
 		if isTimeout(last.err) {
 			e.Status, e.Code = http.StatusGatewayTimeout, "upstream_timeout"
 			e.Message = "the provider did not answer in time: " + x.limitThatFired(last.err)

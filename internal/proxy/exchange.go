@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -125,7 +126,8 @@ func (x *exchange) readBody() bool {
 	}
 	b, err := readBody(x.w, x.r, x.h.ReadTimeout)
 	if err != nil {
-		if x.r.Context().Err() != nil {
+		// net/http ends the context for every error of reading, our own deadline included: that client is still there.
+		if x.r.Context().Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			x.clientGone()
 			return false
 		}
@@ -170,7 +172,10 @@ func (x *exchange) note(status int, class fleet.Class, why string) {
 	x.record.Status, x.record.Class, x.record.Error = status, class, why
 }
 
+// clientGone ends the exchange of a client that left. The transfer is aborted even when nothing went out: a client that
+// only closed its sending side would take net/http's implied 200 for an answer.
 func (x *exchange) clientGone() {
+	x.aborted = true
 	x.note(fleet.StatusClientGone, fleet.ClassCanceled, "the client closed the connection")
 }
 

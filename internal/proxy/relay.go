@@ -52,7 +52,6 @@ func (x *exchange) relay(c *call, chosen choice) {
 	case x.gone() || errors.Is(err, errClientWrite):
 		x.record.Class = ""
 		x.clientGone()
-		x.aborted = true
 	default:
 		x.cut(c, chosen, &ending, causeOf(c, err))
 	}
