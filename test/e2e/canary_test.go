@@ -53,7 +53,6 @@ type canaryWorld struct {
 	*world
 	group    string
 	requests int // that leave a record
-	mu       sync.Mutex
 }
 
 func startCanaries(t *testing.T) *canaryWorld {
