@@ -58,6 +58,7 @@ type node struct {
 // the configuration.
 func Run(ctx context.Context, o Options) (err error) {
 	n := &node{Options: o, started: time.Now()}
+	defer keepHeapHeadroom()()
 	if err := n.open(ctx); err != nil {
 		return errors.Join(err, n.close())
 	}

@@ -15,17 +15,32 @@ type held interface {
 	Len() int // bytes that are left
 }
 
-// ReadFrom implements io.ReaderFrom. net/http hands over its own limit of Content-Length around the body.
+// ReadFrom implements io.ReaderFrom.
 func (c bodyConn) ReadFrom(r io.Reader) (int64, error) {
-	if limited, ok := r.(*io.LimitedReader); ok {
-		if body, ok := limited.R.(held); ok && int64(body.Len()) <= limited.N {
-			n, err := body.WriteTo(c.Conn)
-			limited.N -= n
-			return n, err
+	if _, ok := bodyOf(r); !ok {
+		if from, ok := c.Conn.(io.ReaderFrom); ok {
+			return from.ReadFrom(r)
 		}
 	}
-	if from, ok := c.Conn.(io.ReaderFrom); ok {
-		return from.ReadFrom(r)
+	return readHeld(struct{ io.Writer }{c.Conn}, r)
+}
+
+// readHeld is io.Copy with one write for a body in memory.
+func readHeld(w io.Writer, r io.Reader) (int64, error) {
+	if limited, ok := bodyOf(r); ok {
+		n, err := limited.R.(held).WriteTo(w)
+		limited.N -= n
+		return n, err
 	}
-	return io.Copy(struct{ io.Writer }{c.Conn}, r)
+	return io.Copy(w, r)
+}
+
+// bodyOf finds a body in memory within the limit of Content-Length that net/http puts around it.
+func bodyOf(r io.Reader) (*io.LimitedReader, bool) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		return nil, false
+	}
+	body, ok := limited.R.(held)
+	return limited, ok && int64(body.Len()) <= limited.N
 }

@@ -116,7 +116,9 @@ type transport struct {
 	// relayed hands plain http requests to an http proxy in absolute form, as RFC 9112 section 3.2.2 asks.
 	// Many proxies refuse to tunnel to port 80.
 	relayed *http.Transport
-	dialer  *dialer
+	// plain is the short way for http upstreams.
+	plain  *plain
+	dialer *dialer
 }
 
 const (
@@ -141,7 +143,11 @@ func newTransport(c TransportConfig, o Options, sessions tls.ClientSessionCache)
 	relayed.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	relayed.ForceAttemptHTTP2 = false
 	relayed.Proxy = func(r *http.Request) (*url.URL, error) { return d.proxyFor(r.URL.Scheme, r.URL.Host) }
-	return &transport{direct: direct, relayed: relayed, dialer: d}
+	short := &plain{
+		dial: d.dialPlain, headerTimeout: c.ResponseHeaderTimeout,
+		idle: idlePool{timeout: c.IdleConnTimeout, most: c.MaxIdleConns, mostAHost: c.MaxIdleConnsPerHost},
+	}
+	return &transport{direct: direct, relayed: relayed, plain: short, dialer: d}
 }
 
 // newHTTPTransport keeps net/http's buffers of 4 KiB each way. Larger ones were measured to gain nothing for bodies
@@ -168,6 +174,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	proxy, err := t.dialer.proxyFor("http", r.URL.Host)
 	if err == nil && (proxy == nil || isSOCKS(proxy)) {
+		if t.plain.takes(r) {
+			return t.plain.roundTrip(r)
+		}
 		return t.direct.RoundTrip(r)
 	}
 	if err == nil {
@@ -197,4 +206,5 @@ func inAbsoluteForm(r *http.Request) *http.Request {
 func (t *transport) closeIdle() {
 	t.direct.CloseIdleConnections()
 	t.relayed.CloseIdleConnections()
+	t.plain.idle.close()
 }
