@@ -3,13 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"embed"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gpt-load/internal/jsonbody"
 )
 
 // load is a closed loop: each worker sends its next request when it has checked the answer to the last one.
@@ -70,10 +72,26 @@ func (l load) once(ctx context.Context, client *http.Client, body []byte, want i
 	return nil
 }
 
-// chatBody is a chat request of about size bytes whose text has the escapes of code, as agents send it, with the model behind it.
+//go:embed *.go
+var source embed.FS
+
+// chatBody is a chat request of size bytes whose text is what coding agents send: source files, this command's own, over and
+// over. The model stands behind it, where the Python SDK puts it.
 func chatBody(size int) []byte {
-	const line = `func main() {\n\tfmt.Println(\"hello, world\")\n}\n\n`
-	text := strings.Repeat(line, size/len(line)+1)[:max(size-120, 1)]
-	text = strings.TrimRight(text, `\`)
-	return []byte(`{"messages":[{"role":"system","content":"You are helpful."},{"role":"user","content":"` + text + `"}],"stream":false,"model":"gpt-bench"}`)
+	const before, after = `{"messages":[{"role":"system","content":"You are helpful."},{"role":"user","content":`, `],"stream":false,"model":"gpt-bench"}`
+	var text []byte
+	for len(text) < size {
+		files, _ := source.ReadDir(".") // an embedded folder can always be read
+		for _, file := range files {
+			content, _ := source.ReadFile(file.Name())
+			text = append(text, content...)
+		}
+	}
+	room := max(size-len(before)-len(after)-1, 2)
+	quoted := jsonbody.AppendQuoted(nil, string(text))[:room-1]
+	// Cut where no escape is open.
+	for len(quoted) > 1 && bytes.Count(quoted[max(1, len(quoted)-6):], []byte{'\\'}) > 0 {
+		quoted = quoted[:len(quoted)-1]
+	}
+	return []byte(before + string(quoted) + `"}` + after)
 }

@@ -32,7 +32,7 @@ func play(ctx context.Context, role, target string) error {
 				r.SetURL(to)
 				r.Out.Header.Set("Authorization", "Bearer sk-bench-provider-key")
 			},
-			Transport: transport, FlushInterval: -1,
+			Transport: transport, // event streams are flushed chunk by chunk without being told
 		}
 		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			// Without this the server closes the request body when the answer begins, and net/http's transport, which
