@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -28,10 +29,15 @@ func (n *node) openServer() error {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	admin.Mount(e)
-	// The data plane gets net/http's own writer: it needs nothing of echo but the route.
-	e.Any(proxy.Prefix+"*", func(c echo.Context) error {
-		n.proxy.ServeHTTP(c.Response().Writer, c.Request())
-		return nil
+	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
+	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if !strings.HasPrefix(c.Request().URL.Path, proxy.Prefix) {
+				return next(c)
+			}
+			n.proxy.ServeHTTP(c.Response().Writer, c.Request())
+			return nil
+		}
 	})
 	n.server = &http.Server{
 		Handler: e,

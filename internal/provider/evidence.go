@@ -1,7 +1,6 @@
 package provider
 
 import (
-	"net/url"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,12 +25,7 @@ func evidence(o Outcome, body errorBody) string {
 func clean(text string, key secret.Text) string {
 	// Twice the room, since what is redacted becomes shorter; a cut in the middle of a key leaves a run that is redacted below.
 	const room = 4 * maxEvidence
-	if key.Len() >= shortestKey {
-		value := key.Reveal()
-		text = strings.ReplaceAll(text, value, secret.Redacted)
-		text = strings.ReplaceAll(text, url.QueryEscape(value), secret.Redacted)
-	}
-	text = withoutUserinfo(clipString(text, room))
+	text = secret.RedactLine(clipString(text, room), key)
 	var out strings.Builder
 	for start := 0; start < len(text) && out.Len() < maxEvidence; {
 		end := start
@@ -62,27 +56,6 @@ func clean(text string, key secret.Text) string {
 	}
 	return strings.TrimSpace(clipRunes(out.String(), maxEvidence))
 }
-
-// withoutUserinfo takes "user:password@" out of every URL in the text.
-func withoutUserinfo(text string) string {
-	for from := 0; ; {
-		i := strings.Index(text[from:], "://")
-		if i < 0 {
-			return text
-		}
-		from += i + len("://")
-		end := from
-		for end < len(text) && strings.IndexByte("/?# \t\"'", text[end]) < 0 {
-			end++
-		}
-		if at := strings.LastIndexByte(text[from:end], '@'); at >= 0 {
-			text = text[:from] + text[from+at+1:]
-		}
-	}
-}
-
-// shortestKey: replacing shorter ones would mangle innocent words.
-const shortestKey = 4
 
 // isTokenByte: the alphabet of keys, base64 and JWTs, and the stars with which providers mask them. A slash is left out so that URLs
 // and model names fall into short parts.

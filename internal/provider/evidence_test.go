@@ -24,7 +24,7 @@ func TestClean(t *testing.T) {
 		"model claude-haiku-4-5-20251001 at meta-llama/llama-4-maverick-17b-128e-instruct": "model claude-haiku-4-5-20251001 at meta-llama/llama-4-maverick-17b-128e-instruct",
 		"billing_hard_limit_reached":                                                       "billing_hard_limit_reached",
 		"see https://platform.openai.com/account/api-keys now":                             "see https://platform.openai.com/account/api-keys now",
-		"Post https://user:pw@relay.example/v1?key=abc":                                    "Post https://relay.example/v1?key=abc",
+		"Post https://user:pw@relay.example/v1?key=abc":                                    "Post https://[redacted]@relay.example/v1?key=[redacted]",
 		"the key Zq7!short$key is wrong":                                                   "the key [redacted] is wrong",
 		"in ?key=Zq7%21short%24key&a=1":                                                    "in ?key=[redacted]&a=1",
 	} {

@@ -118,6 +118,9 @@ func exchangeReason(o Outcome, text string) string {
 	case errors.Is(o.Err, syscall.ECONNRESET), errors.Is(o.Err, syscall.EPIPE), errors.Is(o.Err, syscall.ECONNABORTED),
 		strings.Contains(text, "stream error: "), strings.Contains(text, "GOAWAY"), strings.Contains(text, "client connection lost"):
 		return ReasonReset
+	case strings.Contains(text, "malformed"), strings.Contains(text, "header is longer than"), strings.Contains(text, "invalid byte in chunk length"),
+		strings.Contains(text, "server response headers exceeded"):
+		return ReasonMalformedAnswer // before the next: net/http says "transport connection broken: malformed ..."
 	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), errors.Is(o.Err, net.ErrClosed),
 		strings.Contains(text, "server closed idle connection"), strings.Contains(text, "connection broken"):
 		if o.Status != 0 {
@@ -126,8 +129,6 @@ func exchangeReason(o Outcome, text string) string {
 		return ReasonClosedEarly
 	case strings.Contains(text, "invalid header field"):
 		return ReasonInvalidHeader
-	case strings.Contains(text, "malformed"), strings.Contains(text, "server response headers exceeded"), strings.Contains(text, "invalid byte in chunk length"):
-		return ReasonMalformedAnswer
 	}
 	if netError, ok := errors.AsType[net.Error](o.Err); ok && netError.Timeout() {
 		return ReasonTimeoutHeaders

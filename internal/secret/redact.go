@@ -62,7 +62,7 @@ type redaction struct {
 // The asterisk belongs to tokens because providers mask keys as "sk-proj-****abcd", which still shows two ends.
 var redactions = []redaction{
 	// User information of a URL: scheme://user:password@host.
-	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@"'<>]+@`), "${1}" + Redacted + "@"},
+	{regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/"'<>]+@`), "${1}" + Redacted + "@"},
 	// Authorization schemes (RFC 9110 section 11.6.2).
 	{regexp.MustCompile(`(?i)\b(bearer|basic|token)([ \t]+|%20|\+)([A-Za-z0-9._~+/*%-]{6,}=*)`), "${1}${2}" + Redacted},
 	// A name that says what its value is, as a header, a query member, a JSON member or an assignment.

@@ -23,7 +23,7 @@ func exchanges() []exchange {
 
 func methodExchanges() []exchange {
 	var all []exchange
-	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "TRACE"} {
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "TRACE", "BREW"} {
 		bare := exchange{method: method, target: "/echo/method"}
 		if method == "POST" || method == "PUT" || method == "PATCH" {
 			bare.differ = []string{"framing of request bodies"} // net/http tells a body of 0 bytes
