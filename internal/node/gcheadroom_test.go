@@ -16,7 +16,7 @@ func TestGCPercent(t *testing.T) {
 	}
 }
 
-func TestAfterEachCollection(t *testing.T) {
+func TestAfterEachCollection(*testing.T) {
 	var stopped atomic.Bool
 	var ran atomic.Int64
 	afterEachCollection(&stopped, func() { ran.Add(1) })
