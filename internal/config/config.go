@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"gpt-load/internal/secret"
@@ -29,7 +30,9 @@ type Config struct {
 
 	DataDir     string      // what the process keeps beside the database
 	DatabaseDSN secret.Text // a path or a URL, which may hold a password
-	RedisDSN    secret.Text // empty on a single node
+
+	RedisDSN       secret.Text // empty on a single node
+	RedisKeyPrefix string
 
 	TrustedProxies        []netip.Prefix // whose forwarding headers name the client
 	BlockPrivateUpstreams bool
@@ -81,18 +84,43 @@ func (c Config) EnvProxy(u *url.URL) (*url.URL, error) {
 	return c.envProxy(u)
 }
 
+// Fleet reports whether the node is one of several that share a database and a Redis.
+func (c Config) Fleet() bool { return !c.RedisDSN.IsEmpty() }
+
 // Settings lists every entry in the order of the table, secrets redacted.
 func (c Config) Settings() []Setting { return c.settings }
 
 // Secrets lists the values that no log may ever show.
 func (c Config) Secrets() []secret.Text {
 	var set []secret.Text
-	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy} {
+	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy, passwordOf(c.RedisDSN), passwordOf(c.DatabaseDSN)} {
 		if !t.IsEmpty() {
 			set = append(set, t)
 		}
 	}
 	return set
+}
+
+// passwordOf finds the password in a DSN of any accepted form; empty when there is none.
+func passwordOf(dsn secret.Text) secret.Text {
+	text := dsn.Reveal()
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		password, _ := u.User.Password()
+		return secret.New(password)
+	}
+	if isSQLite(text) {
+		return secret.Text{}
+	}
+	if end := strings.LastIndexByte(text, '@'); end >= 0 { // user:password@tcp(host:3306)/db
+		_, password, _ := strings.Cut(text[:end], ":")
+		return secret.New(password)
+	}
+	for field := range strings.FieldsSeq(text) { // host=... password=...
+		if password, found := strings.CutPrefix(field, "password="); found {
+			return secret.New(strings.Trim(password, "'"))
+		}
+	}
+	return secret.Text{}
 }
 
 // Warnings says what is allowed but unwise, one sentence each, for the log of the start. Call it with the final
@@ -104,6 +132,12 @@ func (c Config) Warnings() []string {
 	}
 	if why := Weakness(c.EncryptionKey); why != "" && !c.EncryptionKey.IsEmpty() {
 		warnings = append(warnings, "ENCRYPTION_KEY is weak: "+why+". Whoever guesses it can read the stored keys from a copy of the database; `openssl rand -hex 32` makes a strong one.")
+	}
+	if c.Fleet() && isSQLite(c.DatabaseDSN.Reveal()) {
+		warnings = append(warnings, "REDIS_DSN is set while DATABASE_DSN is a SQLite file: no other node can join. PostgreSQL or MySQL serve a fleet.")
+	}
+	if c.Fleet() && c.EncryptionKey.IsEmpty() {
+		warnings = append(warnings, "ENCRYPTION_KEY is empty: this node keeps no local copy of the configuration and cannot start while the database is away.")
 	}
 	return warnings
 }

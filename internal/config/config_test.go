@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,7 +126,7 @@ func TestSecretsFromFiles(t *testing.T) {
 func TestEveryFaultAtOnce(t *testing.T) {
 	files := map[string]string{
 		"gpt-load.yaml": "sever_read_timeout: 5\nserver_idle_timeout: 0\nencryption_key: 12345678\nhost: {a: 1}\n",
-		".env":          "LOG_FORMAT=xml\nREDIS_DSN=redis://:canary-redis@h\nHTTP_PROXY_FILE=/no/such/file\n",
+		".env":          "LOG_FORMAT=xml\nREDIS_DSN=redis://:canary-redis@h\nREDIS_KEY_PREFIX={a}\nHTTP_PROXY_FILE=/no/such/file\n",
 		"key":           "canary-file\n",
 	}
 	_, err := load(t, files, "PORT=70000", "MAX_CONCURRENT_REQUESTS=0", "TZ=Mars/Olympus", "AUTH_KEY=canary, key", "AUTH_KEY_FILE=$DIR/key",
@@ -139,7 +140,7 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"SERVER_IDLE_TIMEOUT: must be a whole number from 1 to 86400 seconds, not \"0\"",
 		"ENCRYPTION_KEY: must be text",
 		"LOG_FORMAT: must be text or json, not \"xml\" (from .env)",
-		"REDIS_DSN: is set, but this version serves a single node",
+		"REDIS_KEY_PREFIX: must be 1 to 64 letters, digits, and any of . _ -, not \"{a}\"",
 		"HTTP_PROXY_FILE: reading /no/such/file: no such file",
 		"PORT: must be a whole number from 0 to 65535, not \"70000\" (from environment)",
 		"MAX_CONCURRENT_REQUESTS: must be a whole number from 1 to 1000000",
@@ -177,7 +178,10 @@ func TestRulesOverSeveralEntries(t *testing.T) {
 		{"follower without Redis", []string{"IS_SLAVE=true", "DATABASE_DSN=postgres://h/db"}, "IS_SLAVE: is true, but a follower needs REDIS_DSN"},
 		{"follower on MySQL without Redis", []string{"IS_SLAVE=true", "DATABASE_DSN=u:p@tcp(h:3306)/db"}, "a follower needs REDIS_DSN"},
 		{"follower on SQLite", []string{"IS_SLAVE=true", "REDIS_DSN=redis://h"}, "is a SQLite file, which nodes cannot share"},
-		{"Redis", []string{"REDIS_DSN=redis://h"}, "REDIS_DSN: is set, but this version serves a single node"},
+		{"follower on SQLite by URL", []string{"IS_SLAVE=true", "REDIS_DSN=redis://h", "DATABASE_DSN=sqlite://x.db"}, "is a SQLite file, which nodes cannot share"},
+		{"a fleet without AUTH_KEY", []string{"REDIS_DSN=redis://h", "DATABASE_DSN=host=h dbname=d"}, "AUTH_KEY: is empty, but REDIS_DSN is set"},
+		{"a fleet", []string{"REDIS_DSN=redis://h", "DATABASE_DSN=postgres://u:p@h/d", "AUTH_KEY=sk-1"}, ""},
+		{"a follower", []string{"IS_SLAVE=true", "REDIS_DSN=redis://h", "DATABASE_DSN=host=h dbname=d", "AUTH_KEY=sk-1"}, ""},
 		{"CORS without origins", []string{"ENABLE_CORS=true"}, "ALLOWED_ORIGINS: is empty"},
 		{"CORS for everybody with cookies", []string{"ENABLE_CORS=true", "ALLOWED_ORIGINS=*", "ALLOW_CREDENTIALS=true"}, "ALLOW_CREDENTIALS: is true while"},
 		{"CORS for one origin with cookies", []string{"ENABLE_CORS=1", "ALLOWED_ORIGINS=http://localhost:5173", "ALLOW_CREDENTIALS=on"}, ""},
@@ -235,6 +239,31 @@ func TestNothingPrintsASecret(t *testing.T) {
 	}
 	if got := len(c.Secrets()); got != 3 {
 		t.Errorf("%d secrets, want the two keys and the proxy URL", got)
+	}
+}
+
+func TestPasswordsOfDSNsAreSecrets(t *testing.T) {
+	for dsn, password := range map[string]string{
+		"postgres://u:canary@h:5432/db?sslmode=require":      "canary",
+		"host=h user=u password='canary' dbname=db":          "canary",
+		"mysql://u:can%40ary@h/db":                           "can@ary",
+		"u:can@ary:x@tcp(h:3306)/db?tls=true":                "can@ary:x",
+		"u@unix(/run/mysqld.sock)/db":                        "",
+		"./data/a:b@c.db":                                    "",
+		"rediss://default:canary@h:6380/0":                   "canary",
+		"redis://:canary@h:26379/0?master_set=m&addr=h2:263": "canary",
+	} {
+		var want []string
+		if password != "" {
+			want = []string{password}
+		}
+		var got []string
+		for _, s := range mustLoad(t, nil, "DATABASE_DSN="+dsn).Secrets() {
+			got = append(got, s.Reveal())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q", dsn, got)
+		}
 	}
 }
 

@@ -188,8 +188,8 @@ func crossFaults(c Config) []fleet.FieldError {
 	if c.IsSlave && isSQLite(c.DatabaseDSN.Reveal()) {
 		fault("IS_SLAVE", "is true, but DATABASE_DSN is a SQLite file, which nodes cannot share; set IS_SLAVE=false to run a single node")
 	}
-	if !c.RedisDSN.IsEmpty() {
-		fault("REDIS_DSN", "is set, but this version serves a single node, without Redis; leave it empty")
+	if c.Fleet() && c.AuthKey.IsEmpty() {
+		fault("AUTH_KEY", "is empty, but REDIS_DSN is set: the nodes of a fleet need the same AUTH_KEY, so none can make its own; `openssl rand -hex 24` makes a strong one")
 	}
 	if c.CORS.Enabled && len(c.CORS.AllowedOrigins) == 0 {
 		fault("ALLOWED_ORIGINS", "is empty while ENABLE_CORS is true: name the origins that may read answers, or *")
@@ -202,10 +202,11 @@ func crossFaults(c Config) []fleet.FieldError {
 
 // isSQLite tells a path or SQLite URL from the address of a server.
 func isSQLite(dsn string) bool {
-	scheme, _, found := strings.Cut(dsn, "://")
-	if found {
-		return scheme == "sqlite" || scheme == "file"
+	dsn = strings.TrimSpace(dsn)
+	if scheme, _, found := strings.Cut(dsn, "://"); found {
+		return strings.EqualFold(scheme, "sqlite")
 	}
-	// The form of the MySQL driver: user:password@tcp(host:3306)/name
-	return !strings.Contains(dsn, "@tcp(") && !strings.Contains(dsn, "@unix(")
+	server := strings.Contains(dsn, "@tcp(") || strings.Contains(dsn, "@unix(") || // the MySQL driver's form
+		strings.HasPrefix(dsn, "host=") || strings.Contains(dsn, " host=") || strings.Contains(dsn, "dbname=") // libpq's
+	return !server
 }

@@ -18,6 +18,18 @@ import (
 
 const maxListed = 1000 // entries of one list
 
+// checkKeyPrefix keeps braces out, which name hash slots in a Redis Cluster, and what patterns and shells read.
+func checkKeyPrefix(s string) error {
+	const longest = 64
+	odd := strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	})
+	if s == "" || len(s) > longest || odd {
+		return fmt.Errorf("must be 1 to %d letters, digits, and any of . _ -, not %q", longest, clip(s))
+	}
+	return nil
+}
+
 func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
 
 func rangeText(lowest, highest int64, unit string) string {
