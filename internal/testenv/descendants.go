@@ -1,0 +1,105 @@
+package testenv
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// descendants lists the processes below pid, from /proc.
+func descendants(pid int) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	children := map[int][]int{}
+	for _, entry := range entries {
+		if child, err := strconv.Atoi(entry.Name()); err == nil {
+			if parent, _, ok := processStat(child); ok {
+				children[parent] = append(children[parent], child)
+			}
+		}
+	}
+	below := children[pid]
+	for i := 0; i < len(below); i++ {
+		below = append(below, children[below[i]]...)
+	}
+	return below
+}
+
+// processStat reads parent and state of a process (proc(5), /proc/PID/stat). A process that is gone has none.
+func processStat(pid int) (parent int, state byte, ok bool) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, 0, false
+	}
+	// The second field is the program's name in parentheses, and the name may hold anything.
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 2 {
+		return 0, 0, false
+	}
+	parent, err = strconv.Atoi(string(fields[1]))
+	return parent, fields[0][0], err == nil
+}
+
+// running reports whether the process exists and is more than the remains that its parent has not collected yet.
+func running(pid int) bool {
+	_, state, ok := processStat(pid)
+	return ok && state != 'Z' && state != 'X'
+}
+
+// awaitGone waits until none of the processes runs. They are not children of this process, so there is no signal.
+func awaitGone(pids []int) error {
+	often := time.NewTicker(time.Millisecond)
+	defer often.Stop()
+	patience := time.NewTimer(stopTimeout)
+	defer patience.Stop()
+	for _, pid := range pids {
+		for running(pid) {
+			select {
+			case <-often.C:
+			case <-patience.C:
+				return fmt.Errorf("process %d still runs %s after SIGKILL", pid, stopTimeout)
+			}
+		}
+	}
+	return nil
+}
+
+// thawer is a shell that lets frozen processes go on when the process that froze them dies. Without it they would stand
+// still for ever: the kernel kills the frozen server itself, but its children end only when they run and notice.
+type thawer struct {
+	pids []int
+	cmd  *exec.Cmd
+	hold io.WriteCloser
+}
+
+func startThawer(pids []int) (*thawer, error) {
+	// The read ends with the pipe, and the pipe with this process.
+	args := []string{"-c", `read -r _; [ $# = 0 ] || kill -CONT "$@" 2>/dev/null`, "thawer"}
+	for _, pid := range pids {
+		args = append(args, strconv.Itoa(pid))
+	}
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C in the terminal is not meant for it
+	hold, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &thawer{pids: pids, cmd: cmd, hold: hold}, nil
+}
+
+// stop ends the shell; the processes were thawed or are dead.
+func (t *thawer) stop() {
+	_ = t.cmd.Process.Kill()
+	_ = t.cmd.Wait()
+	_ = t.hold.Close()
+}

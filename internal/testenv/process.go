@@ -1,0 +1,314 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopTimeout is how long a server may take to end in good order before it is killed.
+const stopTimeout = 15 * time.Second
+
+// Process is a server that runs as a process of its own. It dies with the process that started it, however that one
+// ends. The methods may be called from several goroutines, one at a time takes effect.
+type Process struct {
+	name  string // of the server, in messages
+	dir   string
+	ports []*portReservation
+	log   string // file with everything the server printed
+
+	// initialise makes the data in an empty dir.
+	initialise func(ctx context.Context) error
+	// command makes the command that starts the server.
+	command func() *exec.Cmd
+	// answers is nil when the server is up, tried many times a second.
+	answers func(ctx context.Context) error
+	// stopSignal asks the server to end in good order.
+	stopSignal syscall.Signal
+
+	mu     sync.Mutex
+	run    *processRun // the latest; nil before the first
+	thawer *thawer     // while frozen
+	wipe   []string    // what makes up the data, below dir
+	closed bool        // after Stop
+}
+
+// processRun is one run of a program, from its start to its end.
+type processRun struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended and was waited for
+	err  error         // of Wait; after done
+}
+
+// startProcess starts the command. The kernel kills the process when the thread that forked it ends (PR_SET_PDEATHSIG
+// in prctl(2)), so that thread is held until the process has ended.
+func startProcess(cmd *exec.Cmd) (*processRun, error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	run := &processRun{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error, 1)
+	go run.live(started)
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return run, nil
+}
+
+// live is a goroutine's life: from fork to wait.
+func (r *processRun) live(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := r.cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	r.err = r.cmd.Wait()
+	close(r.done)
+}
+
+// start initialises the server where that was not done, starts it and returns when it answers.
+func (p *Process) start(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.startLocked(ctx, true)
+}
+
+func (p *Process) startLocked(ctx context.Context, empty bool) error {
+	if p.closed {
+		return fmt.Errorf("%s was stopped for good", p.name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if empty && p.initialise != nil {
+		if err := p.initialise(ctx); err != nil {
+			return fmt.Errorf("preparing the data of %s in %s: %w", p.name, p.dir, err)
+		}
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	cmd := p.command()
+	cmd.Stdout, cmd.Stderr = log, log
+	p.run, err = startProcess(cmd)
+	_ = log.Close()
+	if err != nil {
+		return fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	if err := p.await(ctx); err != nil {
+		_ = p.killLocked()
+		return fmt.Errorf("%w\n%s", err, p.lastLines())
+	}
+	return nil
+}
+
+// await waits until the server answers.
+func (p *Process) await(ctx context.Context) error {
+	often := time.NewTicker(10 * time.Millisecond)
+	defer often.Stop()
+	for {
+		err := p.answers(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.run.done:
+			return fmt.Errorf("%s ended before it answered: %w", p.name, p.run.err)
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w (%w)", p.name, err, context.Cause(ctx))
+		case <-often.C:
+		}
+	}
+}
+
+// lastLines is the end of the server's log.
+func (p *Process) lastLines() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-4000):])
+}
+
+// LogFile is the path of everything the server has printed, over all its runs.
+func (p *Process) LogFile() string { return p.log }
+
+// PID is the process id of the current or latest run.
+func (p *Process) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run.cmd.Process.Pid
+}
+
+// Kill ends the server and all its processes as a power cut of the processes would (SIGKILL), and waits until they are
+// gone. What the server had handed to the kernel stays on the disk. A server that does not run is no error.
+func (p *Process) Kill() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.killLocked()
+}
+
+func (p *Process) killLocked() error {
+	if p.run == nil {
+		return nil
+	}
+	pid := p.run.cmd.Process.Pid
+	// Stopped first, so that it has no new child while the others die.
+	var children []int
+	if p.run.cmd.Process.Signal(syscall.SIGSTOP) == nil {
+		children = descendants(pid)
+	}
+	for _, child := range children {
+		_ = syscall.Kill(child, syscall.SIGKILL)
+	}
+	err := p.run.cmd.Process.Kill()
+	<-p.run.done
+	p.thawed()
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	return errors.Join(err, awaitGone(children))
+}
+
+// Freeze stops all processes of the server where they are (SIGSTOP): connections stay open, the kernel goes on
+// accepting new ones, and nothing answers.
+func (p *Process) Freeze() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.thawer != nil {
+		return nil
+	}
+	pid := p.run.cmd.Process.Pid
+	if err := p.run.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("freezing %s: %w", p.name, err)
+	}
+	// The parent stands still: no child is born any more.
+	children := descendants(pid)
+	thawer, err := startThawer(children)
+	if err != nil {
+		_ = p.run.cmd.Process.Signal(syscall.SIGCONT)
+		return fmt.Errorf("freezing %s: %w", p.name, err)
+	}
+	p.thawer = thawer
+	for _, child := range children {
+		if err := syscall.Kill(child, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("freezing %s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// Thaw lets a frozen server go on.
+func (p *Process) Thaw() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.thawer == nil {
+		return nil
+	}
+	for _, child := range p.thawer.pids {
+		if err := syscall.Kill(child, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("thawing %s: %w", p.name, err)
+		}
+	}
+	p.thawed()
+	if err := p.run.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		return fmt.Errorf("thawing %s: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p *Process) thawed() {
+	if p.thawer != nil {
+		p.thawer.stop()
+		p.thawer = nil
+	}
+}
+
+// Restart starts the server again at the same address with the data it had, and returns when it answers. A server that
+// still runs is asked to end first; after Kill it recovers as after a crash.
+func (p *Process) Restart(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.end(); err != nil {
+		return err
+	}
+	return p.startLocked(ctx, false)
+}
+
+// RestartEmpty is Restart with the data lost: the server comes back at the same address as it was first started.
+func (p *Process) RestartEmpty(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.killLocked(); err != nil {
+		return err
+	}
+	for _, name := range p.wipe {
+		if err := os.RemoveAll(filepath.Join(p.dir, name)); err != nil {
+			return err
+		}
+	}
+	return p.startLocked(ctx, true)
+}
+
+// Stop ends the server for good: in good order, or by SIGKILL when it does not end within 15 s. Its directory stays.
+func (p *Process) Stop() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	err := p.end()
+	for _, port := range p.ports {
+		port.release()
+	}
+	return err
+}
+
+// end ends the current run in good order. A frozen server cannot, so it is killed.
+func (p *Process) end() error {
+	if p.run == nil {
+		return nil
+	}
+	if p.thawer != nil {
+		return p.killLocked()
+	}
+	err := p.run.cmd.Process.Signal(p.stopSignal)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	patience := time.NewTimer(stopTimeout)
+	defer patience.Stop()
+	select {
+	case <-p.run.done:
+		return nil
+	case <-patience.C:
+		return errors.Join(fmt.Errorf("%s did not end within %s of %s", p.name, stopTimeout, p.stopSignal), p.killLocked())
+	}
+}
+
+// require finds a program in PATH or in the other places where Debian keeps servers.
+func require(program, debianPackage string, places ...string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path, nil
+	}
+	for _, place := range append(places, "/usr/sbin", "/usr/local/sbin") {
+		found, err := filepath.Glob(filepath.Join(place, program))
+		if err == nil && len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed: apt-get install %s", program, strings.TrimSpace(debianPackage))
+}
