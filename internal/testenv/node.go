@@ -51,9 +51,8 @@ type Node struct {
 	URL string // base URL, without a path
 	Dir string // its working directory; the data folder is below it
 
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
-	err  error         // of Wait; after done
+	run  *processRun
+	done chan struct{} // closed when the process has ended and its log is complete
 
 	mu   sync.Mutex
 	logs strings.Builder
@@ -62,22 +61,19 @@ type Node struct {
 // StartNode starts a node in dir and returns when it serves. env overrides the defaults: a free port on loopback, AuthKey,
 // JSON logs at debug level, and no outgoing proxy. Nothing of the caller's own environment configures it.
 func StartNode(ctx context.Context, binary, dir string, env ...string) (*Node, error) {
-	n := &Node{Dir: dir, cmd: exec.CommandContext(ctx, binary), done: make(chan struct{})}
-	n.cmd.Dir = dir
-	n.cmd.Env = slices.Concat([]string{
+	n := &Node{Dir: dir, done: make(chan struct{})}
+	cmd := exec.Command(binary)
+	cmd.Dir = dir
+	cmd.Env = slices.Concat([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GORACE=halt_on_error=1",
 		"HOST=127.0.0.1", "PORT=0", "AUTH_KEY=" + AuthKey, "LOG_FORMAT=json", "LOG_LEVEL=debug", "TZ=UTC",
 	}, env)
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	// Cancelling ctx asks the node to end as an operator would.
-	n.cmd.Cancel = func() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
-	n.cmd.WaitDelay = 20 * time.Second
 	pipe, writer, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	n.cmd.Stdout, n.cmd.Stderr = writer, writer
-	err = n.cmd.Start()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	n.run, err = startProcess(cmd)
 	_ = writer.Close()
 	if err != nil {
 		_ = pipe.Close()
@@ -89,12 +85,7 @@ func StartNode(ctx context.Context, binary, dir string, env ...string) (*Node, e
 		defer close(read)
 		n.read(pipe, address)
 	}()
-	go func() {
-		n.err = n.cmd.Wait()
-		<-read
-		_ = pipe.Close()
-		close(n.done)
-	}()
+	go n.live(ctx, read)
 	timeout := time.NewTimer(startTimeout)
 	defer timeout.Stop()
 	select {
@@ -102,15 +93,36 @@ func StartNode(ctx context.Context, binary, dir string, env ...string) (*Node, e
 		n.URL = "http://" + addr
 		return n, nil
 	case <-n.done:
-		return n, fmt.Errorf("the node ended before it served: %w\n%s", n.err, n.Logs())
+		return n, fmt.Errorf("the node ended before it served: %w\n%s", n.run.err, n.Logs())
 	case <-timeout.C:
 		_ = n.Kill()
 		return n, fmt.Errorf("the node did not serve within %s\n%s", startTimeout, n.Logs())
 	}
 }
 
+// live waits for the end of the node. When ctx ends first, it asks the node to end as an operator would, and insists
+// after a while.
+func (n *Node) live(ctx context.Context, read <-chan struct{}) {
+	defer close(n.done)
+	select {
+	case <-ctx.Done():
+		_ = n.run.cmd.Process.Signal(syscall.SIGTERM)
+		patience := time.NewTimer(stopTimeout)
+		defer patience.Stop()
+		select {
+		case <-patience.C:
+			_ = n.run.cmd.Process.Kill()
+		case <-n.run.done:
+		}
+	case <-n.run.done:
+	}
+	<-n.run.done
+	<-read
+}
+
 // read collects the log and finds the line that says where the node listens.
-func (n *Node) read(from io.Reader, address chan<- string) {
+func (n *Node) read(from io.ReadCloser, address chan<- string) {
+	defer func() { _ = from.Close() }()
 	lines := bufio.NewReader(from)
 	for {
 		line, err := lines.ReadString('\n')
@@ -138,7 +150,7 @@ func (n *Node) Logs() string {
 }
 
 // PID is the process id.
-func (n *Node) PID() int { return n.cmd.Process.Pid }
+func (n *Node) PID() int { return n.run.cmd.Process.Pid }
 
 // Client is an admin client of this node.
 func (n *Node) Client() *adminclient.Client {
@@ -151,17 +163,24 @@ func (n *Node) Client() *adminclient.Client {
 
 // Stop ends the node as an operator does and waits. An error tells that it did not end well.
 func (n *Node) Stop() error {
-	_ = n.cmd.Process.Signal(syscall.SIGTERM)
+	_ = n.run.cmd.Process.Signal(syscall.SIGTERM)
+	_ = n.Thaw() // a frozen one would not hear of it
 	<-n.done
-	if n.err != nil {
-		return fmt.Errorf("the node ended badly: %w\n%s", n.err, n.Logs())
+	if n.run.err != nil {
+		return fmt.Errorf("the node ended badly: %w\n%s", n.run.err, n.Logs())
 	}
 	return nil
 }
 
+// Freeze stops the node where it is (SIGSTOP): its connections stay open and nothing answers.
+func (n *Node) Freeze() error { return n.run.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen node go on.
+func (n *Node) Thaw() error { return n.run.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Kill ends the node like a power cut of the process: nothing of it runs any more.
 func (n *Node) Kill() error {
-	err := n.cmd.Process.Kill()
+	err := n.run.cmd.Process.Kill()
 	<-n.done
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil

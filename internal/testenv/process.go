@@ -115,18 +115,34 @@ func (p *Process) startLocked(ctx context.Context, empty bool) error {
 
 // await waits until the server answers.
 func (p *Process) await(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ended := p.run.done
+	go func() {
+		select {
+		case <-ended:
+			cancel(errors.New("it has ended"))
+		case <-ctx.Done():
+		}
+	}()
+	if err := poll(ctx, func() error { return p.answers(ctx) }); err != nil {
+		return fmt.Errorf("%s does not answer: %w", p.name, err)
+	}
+	return nil
+}
+
+// poll tries until it works or ctx ends.
+func poll(ctx context.Context, try func() error) error {
 	often := time.NewTicker(10 * time.Millisecond)
 	defer often.Stop()
 	for {
-		err := p.answers(ctx)
+		err := try()
 		if err == nil {
 			return nil
 		}
 		select {
-		case <-p.run.done:
-			return fmt.Errorf("%s ended before it answered: %w", p.name, p.run.err)
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer: %w (%w)", p.name, err, context.Cause(ctx))
+			return fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 		case <-often.C:
 		}
 	}

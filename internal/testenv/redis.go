@@ -38,6 +38,8 @@ type RedisServer struct {
 // StartRedis starts a server whose files lie in dir, and returns when it answers; a replica also has its master's data
 // then. ctx bounds the start only.
 func StartRedis(ctx context.Context, dir string, options RedisOptions) (*RedisServer, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -66,7 +68,11 @@ func StartRedis(ctx context.Context, dir string, options RedisOptions) (*RedisSe
 		}
 		s.ports = append(s.ports, port)
 	}
-	if err := s.start(ctx); err != nil {
+	err = s.start(ctx)
+	if err == nil && options.ReplicaOf != nil {
+		err = poll(ctx, func() error { return s.synced(ctx) })
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -122,15 +128,16 @@ func (s *RedisServer) command() *exec.Cmd {
 	return cmd
 }
 
+// ready is an error also while the server reads its data.
 func (s *RedisServer) ready(ctx context.Context) error {
-	if _, err := s.Do(ctx, "PING"); err != nil {
-		return err
-	}
-	if s.options.ReplicaOf == nil {
-		return nil
-	}
+	_, err := s.Do(ctx, "PING")
+	return err
+}
+
+// synced is nil when a replica has its master's data.
+func (s *RedisServer) synced(ctx context.Context) error {
 	info, err := s.Do(ctx, "INFO", "replication")
-	if err == nil && !strings.Contains(info, "master_link_status:up") {
+	if err == nil && !strings.Contains(info, "master_link_status:up\r\n") {
 		err = errors.New("the replica does not have its master's data yet")
 	}
 	return err

@@ -31,7 +31,11 @@ func TestShared(t *testing.T) {
 	r = testenv.NewRedis(t, testenv.RedisOptions{User: "u", Password: "p", TLS: true})
 	t.Log("redis", time.Since(begin), r.DSN())
 	t.Log(r.Do(t.Context(), "SET", "a", "b"))
-	if err := r.Kill(); err != nil { t.Fatal(err) }
-	if err := r.Restart(t.Context()); err != nil { t.Fatal(err) }
+	if err := r.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	t.Log(r.Do(t.Context(), "GET", "a"))
 }

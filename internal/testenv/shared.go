@@ -33,7 +33,7 @@ var (
 	}}
 
 	sharedMu   sync.Mutex
-	sharedDirs []string
+	sharedDirs []*Dir
 	sharedEnds []stopper
 )
 
@@ -60,37 +60,13 @@ func (s *shared[S]) start() (S, error) {
 	sharedMu.Lock()
 	sharedDirs = append(sharedDirs, dir)
 	sharedMu.Unlock()
-	server, err := s.begin(context.Background(), dir)
+	server, err := s.begin(context.Background(), dir.Path)
 	if err == nil {
 		sharedMu.Lock()
 		sharedEnds = append(sharedEnds, server)
 		sharedMu.Unlock()
 	}
 	return server, err
-}
-
-// MakeDir makes a directory for servers with a short path that every user can enter.
-func MakeDir() (string, error) {
-	dir, err := os.MkdirTemp("", "gpt-load-servers-")
-	if err != nil {
-		return "", err
-	}
-	return dir, os.Chmod(dir, 0o711)
-}
-
-// Dir is MakeDir for the length of a test.
-func Dir(tb testing.TB) string {
-	tb.Helper()
-	dir, err := MakeDir()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			tb.Error(err)
-		}
-	})
-	return dir
 }
 
 // Tests runs the tests of a package and ends the servers that they shared.
@@ -121,7 +97,7 @@ func endShared() error {
 		errs = append(errs, server.Stop())
 	}
 	for _, dir := range sharedDirs {
-		errs = append(errs, os.RemoveAll(dir))
+		errs = append(errs, dir.Remove())
 	}
 	sharedEnds, sharedDirs = nil, nil
 	return errors.Join(errs...)
@@ -167,7 +143,7 @@ func NewRedis(tb testing.TB, options RedisOptions) *RedisServer {
 
 func own[S stopper](tb testing.TB, begin func(context.Context, string) (S, error)) S {
 	tb.Helper()
-	server, err := begin(tb.Context(), Dir(tb))
+	server, err := begin(tb.Context(), NewDir(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
