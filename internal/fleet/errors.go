@@ -17,6 +17,7 @@ const (
 	CodeForbidden    Code = "forbidden"    // a valid credential that may not do this
 	CodeTooLarge     Code = "too_large"    // over a stated limit
 	CodeRateLimited  Code = "rate_limited" // too many tries
+	CodeGone         Code = "gone"         // it was there and is not remembered any more: start again from the whole
 	CodeUnavailable  Code = "unavailable"  // a store or a peer is away; trying again may help
 	CodeInternal     Code = "internal"     // a defect of ours
 )

@@ -66,3 +66,10 @@ type KeyCounts struct {
 
 // Total is the number of keys.
 func (c KeyCounts) Total() int { return c.Active + c.Cooling + c.Invalid + c.Disabled }
+
+// KeyUsage is what the stored request records say of one key. It is behind by the records that still wait in spools.
+type KeyUsage struct {
+	Requests   int64     // attempts
+	Failures   int64     // attempts that ended by any class but ok, client and canceled
+	LastUsedAt time.Time // start of the latest request that tried it
+}

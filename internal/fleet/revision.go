@@ -1,0 +1,23 @@
+package fleet
+
+// Revisions are counters that a write raises in its own transaction, so that every node can tell whether it has what the
+// database has. Each starts at 0 and follows the order of commits.
+type Revisions struct {
+	Configuration int64 // of settings, groups and members
+	Keys          int64 // of provider keys: added, changed or deleted
+}
+
+// KeyDelta is what changed among the keys of all groups after some revision. Keys of groups that were deleted are in
+// neither list: the configuration says that the group is gone, and its keys with it.
+type KeyDelta struct {
+	Changed []Key        // added or changed, as they stand now
+	Deleted []DeletedKey // deleted one by one, not with their group
+	// UpTo is the revision that a reader has reached who applied this: ask for what is after it next.
+	UpTo int64
+}
+
+// DeletedKey names a key that is gone.
+type DeletedKey struct {
+	ID      KeyID
+	GroupID GroupID
+}
