@@ -27,6 +27,7 @@ var statusOf = map[fleet.Code]int{
 	fleet.CodeForbidden:    http.StatusForbidden,
 	fleet.CodeTooLarge:     http.StatusRequestEntityTooLarge,
 	fleet.CodeRateLimited:  http.StatusTooManyRequests,
+	fleet.CodeGone:         http.StatusGone,
 	fleet.CodeUnavailable:  http.StatusServiceUnavailable,
 	fleet.CodeInternal:     http.StatusInternalServerError,
 }
