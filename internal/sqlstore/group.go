@@ -80,9 +80,10 @@ func (s *Store) CreateGroup(ctx context.Context, g fleet.Group) (fleet.Group, er
 	}
 	var members []memberRow
 	err = s.write(ctx, "creating the group", func(ctx context.Context, tx bun.Tx) error {
-		if row.Revision, err = bump(ctx, tx); err != nil {
+		if row.Revision, err = bump(ctx, tx, configurationRevision); err != nil {
 			return err
 		}
+		row.ID, row.Secrets = 0, "" // set by a try that the database undid
 		row.CreatedAt = micros(now())
 		row.UpdatedAt = row.CreatedAt
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
@@ -122,14 +123,14 @@ func (s *Store) UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64
 	}
 	var members []memberRow
 	err = s.write(ctx, "saving the group", func(ctx context.Context, tx bun.Tx) error {
+		if row.Revision, err = bump(ctx, tx, configurationRevision); err != nil {
+			return err
+		}
 		stored, _, err := readGroup(ctx, tx, g.ID)
 		if err != nil {
 			return err
 		}
 		if err := mayUpdate(ctx, tx, stored, g, ifRevision); err != nil {
-			return err
-		}
-		if row.Revision, err = bump(ctx, tx); err != nil {
 			return err
 		}
 		row.CreatedAt, row.UpdatedAt = stored.CreatedAt, micros(now())
@@ -173,6 +174,13 @@ func mayUpdate(ctx context.Context, tx bun.Tx, stored groupRow, g fleet.Group, i
 // unreachable until SweepDeletedGroups runs.
 func (s *Store) DeleteGroup(ctx context.Context, id fleet.GroupID) error {
 	err := s.write(ctx, "deleting the group", func(ctx context.Context, tx bun.Tx) error {
+		if _, err := bump(ctx, tx, configurationRevision); err != nil {
+			return err
+		}
+		// Also this one, so that no import adds keys to a group that it saw just before: they would stay for ever.
+		if _, err := bump(ctx, tx, keysRevision); err != nil {
+			return err
+		}
 		if _, _, err := readGroup(ctx, tx, id); err != nil {
 			return err
 		}
@@ -182,9 +190,6 @@ func (s *Store) DeleteGroup(ctx context.Context, id fleet.GroupID) error {
 		}
 		if len(aggregates) > 0 {
 			return fleet.NewError(fleet.CodeConflict, "the group is a member of "+strings.Join(aggregates, ", ")+"; take it out first", nil)
-		}
-		if _, err := bump(ctx, tx); err != nil {
-			return err
 		}
 		if _, err := tx.NewDelete().Model((*groupRow)(nil)).Where("id = ?", int64(id)).Exec(ctx); err != nil {
 			return err
@@ -206,8 +211,12 @@ func (s *Store) DeleteGroup(ctx context.Context, id fleet.GroupID) error {
 // SweepDeletedGroups deletes the keys that deleted groups left behind, in short transactions.
 func (s *Store) SweepDeletedGroups(ctx context.Context) error {
 	for {
-		rest := false
+		var rest bool
 		err := s.write(ctx, "deleting the keys of deleted groups", func(ctx context.Context, tx bun.Tx) error {
+			rest = false
+			if _, err := bump(ctx, tx, keysRevision); err != nil {
+				return err
+			}
 			var groups []int64
 			if err := tx.NewSelect().Table("deleted_groups").Column("id").Limit(1).Scan(ctx, &groups); err != nil || len(groups) == 0 {
 				return err
@@ -218,8 +227,7 @@ func (s *Store) SweepDeletedGroups(ctx context.Context) error {
 				return err
 			}
 			if len(keys) > 0 {
-				_, err := tx.NewDelete().Model((*keyRow)(nil)).Where("id IN (?)", bun.List(keys)).Exec(ctx)
-				return err
+				return deleteKeys(ctx, tx, keys)
 			}
 			_, err := tx.NewDelete().Table("deleted_groups").Where("id = ?", groups[0]).Exec(ctx)
 			return err

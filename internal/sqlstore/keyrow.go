@@ -27,6 +27,7 @@ type keyRow struct {
 	OperatorAt    int64  `bun:"operator_at"`
 	CreatedAt     int64  `bun:"created_at"`
 	UpdatedAt     int64  `bun:"updated_at"`
+	Revision      int64  `bun:"revision"`
 }
 
 // cooldownJSON is one element of provider_keys.cooldowns.

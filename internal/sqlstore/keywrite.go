@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
@@ -86,6 +87,13 @@ func checkValues(values []secret.Text) error {
 func (s *Store) insertKeys(ctx context.Context, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
 	err = s.write(ctx, "adding keys", func(ctx context.Context, tx bun.Tx) error {
 		inserted = nil
+		revision, err := bump(ctx, tx, keysRevision)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].Revision = revision
+		}
 		stored, _, err := readGroup(ctx, tx, group)
 		if err != nil {
 			return err
@@ -114,19 +122,18 @@ func (s *Store) SetKeyState(ctx context.Context, which fleet.KeySelection, state
 		return nil, fleet.InvalidFields([]fleet.FieldError{{Field: "state", Message: "must be active, invalid or disabled"}})
 	}
 	var changes []fleet.KeyChange
-	err := s.eachSelected(ctx, "changing keys", which, func(ctx context.Context, tx bun.Tx, ids []int64) error {
-		at := now()
+	var at time.Time
+	err := s.eachSelected(ctx, "changing keys", which, func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error {
+		at = now()
 		_, err := tx.NewUpdate().Model((*keyRow)(nil)).
 			Set("state = ?", string(state)).Set("reason = ?", reason).Set("evidence = ''").Set("failures = 0").Set("cooldowns = ''").
-			Set("operator_at = ?", micros(at)).Set("updated_at = ?", micros(at)).
+			Set("operator_at = ?", micros(at)).Set("updated_at = ?", micros(at)).Set("revision = ?", revision).
 			Where("id IN (?)", bun.List(ids)).Exec(ctx)
-		if err != nil {
-			return err
-		}
+		return err
+	}, func(ids []int64) {
 		for _, id := range ids {
 			changes = append(changes, fleet.KeyChange{KeyID: fleet.KeyID(id), GroupID: which.Group, State: state, Reason: reason, At: at})
 		}
-		return nil
 	})
 	return changes, err
 }
@@ -134,26 +141,49 @@ func (s *Store) SetKeyState(ctx context.Context, which fleet.KeySelection, state
 // DeleteKeys deletes the selected keys and returns their ids.
 func (s *Store) DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error) {
 	var deleted []fleet.KeyID
-	err := s.eachSelected(ctx, "deleting keys", which, func(ctx context.Context, tx bun.Tx, ids []int64) error {
-		if _, err := tx.NewDelete().Model((*keyRow)(nil)).Where("id IN (?)", bun.List(ids)).Exec(ctx); err != nil {
+	err := s.eachSelected(ctx, "deleting keys", which, func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error {
+		if err := deleteKeys(ctx, tx, ids); err != nil {
 			return err
 		}
+		gone := make([]deletedKeyRow, len(ids))
+		for i, id := range ids {
+			gone[i] = deletedKeyRow{KeyID: id, GroupID: int64(which.Group), Revision: revision, DeletedAt: micros(now())}
+		}
+		_, err := tx.NewInsert().Model(&gone).Exec(ctx)
+		return err
+	}, func(ids []int64) {
 		for _, id := range ids {
 			deleted = append(deleted, fleet.KeyID(id))
 		}
-		return nil
 	})
 	return deleted, err
 }
 
-// eachSelected calls fn with the ids of the selected keys, at most maxRows at a time, each time in a transaction of its
-// own. On an error the earlier ones stand.
-func (s *Store) eachSelected(ctx context.Context, doing string, which fleet.KeySelection, fn func(context.Context, bun.Tx, []int64) error) error {
+// deleteKeys deletes keys and what is counted of them.
+func deleteKeys(ctx context.Context, tx bun.Tx, ids []int64) error {
+	if _, err := tx.NewDelete().Model((*keyRow)(nil)).Where("id IN (?)", bun.List(ids)).Exec(ctx); err != nil {
+		return err
+	}
+	_, err := tx.NewDelete().Table("key_usage").Where("key_id IN (?)", bun.List(ids)).Exec(ctx)
+	return err
+}
+
+// eachSelected calls change with the ids of the selected keys in ascending order, at most maxRows at a time, each time in a
+// transaction of its own that raises the revision, and done with the same ids after its commit. On an error the earlier
+// ones stand.
+func (s *Store) eachSelected(ctx context.Context, doing string, which fleet.KeySelection,
+	change func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error, done func(ids []int64),
+) error {
 	if which.Group == 0 {
 		return fleet.InvalidFields([]fleet.FieldError{{Field: "group", Message: "must be named"}})
 	}
 	step := func(after int64, among []fleet.KeyID) (last int64, err error) {
+		var ids []int64
 		err = s.write(ctx, doing, func(ctx context.Context, tx bun.Tx) error {
+			revision, err := bump(ctx, tx, keysRevision)
+			if err != nil {
+				return err
+			}
 			q := tx.NewSelect().Model((*keyRow)(nil)).Column("id").Where("group_id = ?", int64(which.Group)).Where("id > ?", after).Order("id").Limit(maxRows)
 			if which.State != "" {
 				q.Where("state = ?", clean(string(which.State), maxKeyReason))
@@ -161,14 +191,17 @@ func (s *Store) eachSelected(ctx context.Context, doing string, which fleet.KeyS
 			if among != nil {
 				q.Where("id IN (?)", bun.List(among))
 			}
-			var ids []int64
+			ids = ids[:0]
 			if err := q.Where(orphans).Scan(ctx, &ids); err != nil || len(ids) == 0 {
 				return err
 			}
-			last = ids[len(ids)-1]
-			return fn(ctx, tx, ids)
+			return change(ctx, tx, ids, revision)
 		})
-		return last, err
+		if err != nil || len(ids) == 0 {
+			return 0, err
+		}
+		done(ids)
+		return ids[len(ids)-1], nil
 	}
 	if len(which.IDs) > 0 {
 		ids := slices.Clone(which.IDs)
@@ -206,8 +239,12 @@ func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) 
 	slices.SortFunc(picked, func(a, b fleet.KeyChange) int { return int(min(1, max(-1, a.KeyID-b.KeyID))) })
 	return chunks(picked, func(part []fleet.KeyChange) error {
 		return s.write(ctx, "saving key states", func(ctx context.Context, tx bun.Tx) error {
+			revision, err := bump(ctx, tx, keysRevision)
+			if err != nil {
+				return err
+			}
 			for i := range part {
-				if err := s.applyKeyChange(ctx, tx, &part[i]); err != nil {
+				if err := s.applyKeyChange(ctx, tx, &part[i], revision); err != nil {
 					return err
 				}
 			}
@@ -216,7 +253,7 @@ func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) 
 	})
 }
 
-func (s *Store) applyKeyChange(ctx context.Context, tx bun.Tx, c *fleet.KeyChange) error {
+func (s *Store) applyKeyChange(ctx context.Context, tx bun.Tx, c *fleet.KeyChange, revision int64) error {
 	state := c.State
 	switch state {
 	case fleet.KeyActive, fleet.KeyInvalid, fleet.KeyDisabled:
@@ -234,6 +271,7 @@ func (s *Store) applyKeyChange(ctx context.Context, tx bun.Tx, c *fleet.KeyChang
 		Set("failures = ?", max(0, c.Failures)).
 		Set("cooldowns = ?", cooldownText(c.Cooldowns)).
 		Set("updated_at = ?", micros(c.At)).
+		Set("revision = ?", revision).
 		Where("id = ?", int64(c.KeyID)).Where("group_id = ?", int64(c.GroupID)).
 		Where("state <> ?", string(fleet.KeyDisabled)).
 		Where("operator_at <= ?", micros(c.At)).

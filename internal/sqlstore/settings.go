@@ -23,31 +23,6 @@ type settingRow struct {
 
 func settingPlace(name string) string { return "settings/" + name }
 
-// Revision is the number of the newest configuration, 0 before the first. Every write of settings, groups or members
-// raises it in the same transaction.
-func (s *Store) Revision(ctx context.Context) (int64, error) {
-	var revision int64
-	err := s.read(ctx, "reading the revision", func(ctx context.Context, db bun.IDB) error {
-		var err error
-		revision, err = readRevision(ctx, db)
-		return err
-	})
-	return revision, err
-}
-
-func readRevision(ctx context.Context, db bun.IDB) (revision int64, err error) {
-	err = db.NewSelect().Table("revisions").Column("value").Where("name = ?", "configuration").Scan(ctx, &revision)
-	return revision, err
-}
-
-// bump raises the revision. The row is locked until the transaction ends, so revisions follow the order of commits.
-func bump(ctx context.Context, tx bun.Tx) (int64, error) {
-	if _, err := tx.NewUpdate().Table("revisions").Set("value = value + 1").Where("name = ?", "configuration").Exec(ctx); err != nil {
-		return 0, err
-	}
-	return readRevision(ctx, tx)
-}
-
 // Settings returns the system's values in their canonical text, secret ones opened. A setting that is not listed stands
 // at its default.
 func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
@@ -104,6 +79,9 @@ func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset [
 	}
 	var revision int64
 	err = s.write(ctx, "saving the settings", func(ctx context.Context, tx bun.Tx) error {
+		if revision, err = bump(ctx, tx, configurationRevision); err != nil {
+			return err
+		}
 		// Delete and insert instead of an upsert: the same words on every database.
 		gone := append(slices.Collect(maps.Keys(set)), reset...)
 		if len(gone) > 0 {
@@ -116,8 +94,7 @@ func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset [
 				return err
 			}
 		}
-		revision, err = bump(ctx, tx)
-		return err
+		return nil
 	})
 	return revision, err
 }

@@ -1,0 +1,61 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+
+	"gpt-load/internal/fleet"
+)
+
+// The rows of the table revisions. A transaction that raises one does so before it looks at anything else: the row is locked
+// until the transaction ends, so revisions follow the order of commits, what is read after it cannot change until the
+// commit, and writers of one kind wait for each other in one place instead of meeting crosswise. Who raises both begins
+// with the configuration.
+const (
+	configurationRevision = "configuration"
+	keysRevision          = "keys"
+	forgottenRevision     = "keys_forgotten" // of the newest deletion of a key that deleted_keys does not list any more
+)
+
+type revisionRow struct {
+	bun.BaseModel `bun:"table:revisions"`
+	Name          string `bun:"name,pk"`
+	Value         int64  `bun:"value"`
+}
+
+// Revision is the number of the newest configuration, 0 before the first. Every write of settings, groups or members
+// raises it in the same transaction.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
+	revisions, err := s.Revisions(ctx)
+	return revisions.Configuration, err
+}
+
+// Revisions returns the numbers of the newest configuration and of the newest change of keys. Everything that they count
+// is committed.
+func (s *Store) Revisions(ctx context.Context) (fleet.Revisions, error) {
+	values, err := s.revisions(ctx, configurationRevision, keysRevision)
+	return fleet.Revisions{Configuration: values[configurationRevision], Keys: values[keysRevision]}, err
+}
+
+// revisions reads some of the rows of the table in one statement.
+func (s *Store) revisions(ctx context.Context, names ...string) (map[string]int64, error) {
+	var rows []revisionRow
+	err := s.read(ctx, "reading the revisions", func(ctx context.Context, db bun.IDB) error {
+		return db.NewSelect().Model(&rows).Where("name IN (?)", bun.List(names)).Scan(ctx)
+	})
+	values := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		values[row.Name] = row.Value
+	}
+	return values, err
+}
+
+// bump raises a revision, locks it until the transaction ends and returns it.
+func bump(ctx context.Context, tx bun.Tx, name string) (revision int64, err error) {
+	if _, err := tx.NewUpdate().Model((*revisionRow)(nil)).Set("value = value + 1").Where("name = ?", name).Exec(ctx); err != nil {
+		return 0, err
+	}
+	err = tx.NewSelect().Model((*revisionRow)(nil)).Column("value").Where("name = ?", name).Scan(ctx, &revision)
+	return revision, err
+}
