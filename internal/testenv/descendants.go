@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -47,24 +48,30 @@ func processStat(pid int) (parent int, state byte, ok bool) {
 	return parent, fields[0][0], err == nil
 }
 
-// running reports whether the process exists and is more than the remains that its parent has not collected yet.
-func running(pid int) bool {
-	_, state, ok := processStat(pid)
-	return ok && state != 'Z' && state != 'X'
-}
+// States of processes as proc(5) names them. One that is gone, but for what its parent has not collected yet, counts as
+// frozen too.
+const (
+	goneStates   = "ZX"
+	frozenStates = "T" + goneStates
+)
 
-// awaitGone waits until none of the processes runs. They are not children of this process, so there is no signal.
-func awaitGone(pids []int) error {
+// awaitStates waits until each process is in one of the states or exists no more. It looks again and again: for
+// processes that are not its children a process hears of no change.
+func awaitStates(pids []int, states string) error {
 	often := time.NewTicker(time.Millisecond)
 	defer often.Stop()
 	patience := time.NewTimer(stopTimeout)
 	defer patience.Stop()
 	for _, pid := range pids {
-		for running(pid) {
+		for {
+			_, state, ok := processStat(pid)
+			if !ok || strings.IndexByte(states, state) >= 0 {
+				break
+			}
 			select {
 			case <-often.C:
 			case <-patience.C:
-				return fmt.Errorf("process %d still runs %s after SIGKILL", pid, stopTimeout)
+				return fmt.Errorf("process %d is in state %c for %s, not in one of %s", pid, state, stopTimeout, states)
 			}
 		}
 	}

@@ -70,8 +70,10 @@ func StartMariaDB(ctx context.Context, dir string) (*MariaDBServer, error) {
 }
 
 func (s *MariaDBServer) initialiseData(ctx context.Context) error {
-	args := []string{"--no-defaults", "--datadir=" + filepath.Join(s.dir, "data"),
-		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"}
+	args := []string{
+		"--no-defaults", "--datadir=" + filepath.Join(s.dir, "data"),
+		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+	}
 	if os.Geteuid() == 0 {
 		args = append(args, "--user=root")
 	}
@@ -86,7 +88,8 @@ func (s *MariaDBServer) initialiseData(ctx context.Context) error {
 
 func (s *MariaDBServer) command() *exec.Cmd {
 	in := func(name string) string { return filepath.Join(s.dir, name) }
-	args := []string{"--no-defaults", "--datadir=" + in("data"), "--socket=" + s.Socket(), "--pid-file=" + in("pid"),
+	args := []string{
+		"--no-defaults", "--datadir=" + in("data"), "--socket=" + s.Socket(), "--pid-file=" + in("pid"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.ports[0].number), "--init-file=" + in("account.sql"),
 		"--skip-name-resolve", "--skip-log-bin", "--performance-schema=OFF", "--max-connections=200",
 		"--default-time-zone=+05:45", "--tmpdir=" + s.dir,
@@ -135,8 +138,10 @@ func (s *MariaDBServer) DSNAt(address, database string) string {
 // SQL runs statements in a database as the mariadb client does and returns what it prints: rows as lines, columns
 // parted by tabs. An empty database name chooses none.
 func (s *MariaDBServer) SQL(ctx context.Context, database, statements string) (string, error) {
-	args := []string{"--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port=" + strconv.Itoa(s.ports[0].number),
-		"--user=" + databaseUser, "--default-character-set=utf8mb4", "--batch", "--skip-column-names"}
+	args := []string{
+		"--no-defaults", "--protocol=tcp", "--host=127.0.0.1", "--port=" + strconv.Itoa(s.ports[0].number),
+		"--user=" + databaseUser, "--default-character-set=utf8mb4", "--batch", "--skip-column-names",
+	}
 	if database != "" {
 		args = append(args, database)
 	}

@@ -27,9 +27,8 @@ type PostgresServer struct {
 	Certificate *Certificate
 	Password    string
 
-	bin    string // folder of the programs
-	runAs  *syscall.SysProcAttr
-	socket string // folder
+	bin   string // folder of the programs
+	runAs *syscall.SysProcAttr
 }
 
 // StartPostgres starts a server whose files lie in dir, and returns when it answers. ctx bounds the start only. For
@@ -140,8 +139,10 @@ func (s *PostgresServer) initdb(ctx context.Context) error {
 	if err := s.own(secret); err != nil {
 		return err
 	}
-	args := []string{"-D", "data", "--no-sync", "--username=" + databaseUser, "--pwfile=password",
-		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"}
+	args := []string{
+		"-D", "data", "--no-sync", "--username=" + databaseUser, "--pwfile=password",
+		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8",
+	}
 	if s.Major() >= 15 {
 		// "a" before "B" before "c", as in most operators' databases.
 		args = append(args, "--locale-provider=icu", "--icu-locale=en-US")

@@ -194,7 +194,7 @@ func (p *Process) killLocked() error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	return errors.Join(err, awaitGone(children))
+	return errors.Join(err, awaitStates(children, goneStates))
 }
 
 // Freeze stops all processes of the server where they are (SIGSTOP): connections stay open, the kernel goes on
@@ -222,7 +222,7 @@ func (p *Process) Freeze() error {
 			return fmt.Errorf("freezing %s: %w", p.name, err)
 		}
 	}
-	return nil
+	return awaitStates(append(children, pid), frozenStates)
 }
 
 // Thaw lets a frozen server go on.
@@ -300,17 +300,20 @@ func (p *Process) end() error {
 	if p.thawer != nil {
 		return p.killLocked()
 	}
-	err := p.run.cmd.Process.Signal(p.stopSignal)
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
+	often := time.NewTicker(200 * time.Millisecond)
+	defer often.Stop()
 	patience := time.NewTimer(stopTimeout)
 	defer patience.Stop()
-	select {
-	case <-p.run.done:
-		return nil
-	case <-patience.C:
-		return errors.Join(fmt.Errorf("%s did not end within %s of %s", p.name, stopTimeout, p.stopSignal), p.killLocked())
+	for {
+		// Asked again and again: a Redis that writes its first append-only file forgets that it was asked.
+		_ = p.run.cmd.Process.Signal(p.stopSignal)
+		select {
+		case <-p.run.done:
+			return nil
+		case <-often.C:
+		case <-patience.C:
+			return errors.Join(fmt.Errorf("%s did not end within %s of %s", p.name, stopTimeout, p.stopSignal), p.killLocked())
+		}
 	}
 }
 

@@ -94,7 +94,8 @@ func (s *RedisServer) configure(context.Context) error {
 	}
 	if !s.options.sentinel {
 		// The append-only file reaches the kernel with each command and is never rewritten by a child process.
-		lines = append(lines, `save ""`, "appendonly yes", "appendfsync no", "auto-aof-rewrite-percentage 0")
+		lines = append(lines, `save ""`, "appendonly yes", "appendfsync no", "auto-aof-rewrite-percentage 0",
+			"repl-diskless-sync-delay 0") // a first replica is not kept waiting for a second
 	}
 	if s.options.clusterPort {
 		lines = append(lines, "cluster-enabled yes", "cluster-node-timeout 2000", "cluster-port "+strconv.Itoa(s.ports[1].number))
@@ -107,7 +108,7 @@ func (s *RedisServer) configure(context.Context) error {
 		lines = append(lines, "requirepass "+s.options.Password)
 	}
 	if master := s.options.ReplicaOf; master != nil {
-		lines = append(lines, "replicaof 127.0.0.1 "+strconv.Itoa(master.ports[0].number), "repl-diskless-sync-delay 0")
+		lines = append(lines, "replicaof 127.0.0.1 "+strconv.Itoa(master.ports[0].number))
 		if master.options.Password != "" {
 			lines = append(lines, "masterauth "+master.options.Password)
 		}

@@ -42,8 +42,7 @@ func (c *RedisCluster) begin(ctx context.Context, dir string, o RedisClusterOpti
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for i := range o.Masters * (1 + o.Replicas) {
-		server, err := StartRedis(ctx, filepath.Join(dir, strconv.Itoa(i)),
-			RedisOptions{clusterPort: true, Conf: []string{"repl-diskless-sync-delay 0"}})
+		server, err := StartRedis(ctx, filepath.Join(dir, strconv.Itoa(i)), RedisOptions{clusterPort: true})
 		if err != nil {
 			return err
 		}

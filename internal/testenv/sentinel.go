@@ -51,9 +51,9 @@ func (s *SentinelSet) begin(ctx context.Context, dir string, o SentinelOptions) 
 	defer cancel()
 	for i := range 1 + o.Replicas {
 		// A former master comes back as a replica, so it too knows how to log in to one.
-		options := RedisOptions{Password: o.Password, Conf: []string{"repl-diskless-sync-delay 0"}}
+		options := RedisOptions{Password: o.Password}
 		if o.Password != "" {
-			options.Conf = append(options.Conf, "masterauth "+o.Password)
+			options.Conf = []string{"masterauth " + o.Password}
 		}
 		if i > 0 {
 			options.ReplicaOf = s.Servers[0]
