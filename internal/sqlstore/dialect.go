@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 )
@@ -10,26 +12,59 @@ import (
 // dialect is what differs between the databases and bun does not smooth over.
 type dialect struct {
 	name string // of the migrations folder
+	// patience bounds a statement or transaction whose caller set no deadline: a server can freeze. 0 for a file, whose own
+	// bound is busyTimeout.
+	patience time.Duration
+	// snapshot are the options of a transaction whose reads all see one moment.
+	snapshot *sql.TxOptions
+	// clock is an SQL expression, the microseconds since 1970 by the database's clock; empty where that is the node's own.
+	clock string
+	// alone runs fn while no other process is inside alone on the same database. What it holds dies with its connection.
+	alone func(ctx context.Context, s *Store, fn func(ctx context.Context, db session) error) error
+	// split parts the text of a migration into what one call takes.
+	split func(text string) []string
 	// contains is an SQL expression, true when the column holds the placeholder's text, case-sensitively.
 	contains func(column string) string
 	// hex is an SQL expression, the upper-case hexadecimal text of a binary column.
 	hex func(column string) string
-	// insertNew is a statement with one parameter for each column of each row; it leaves out the rows whose key is stored, and
-	// the count of affected rows tells that it did.
-	insertNew func(table string, columns []string, rows int) string
+	// onConflict is what bun's On takes to change the row that stands in the way by its primary key.
+	onConflict func(key string) string
+	// offered is an SQL expression after onConflict, the value that the new row has in a column; the old one is
+	// table.column.
+	offered func(column string) string
+	// greatest is the function that returns the greatest of its arguments.
+	greatest string
+	// returning tells whether INSERT gives back the rows that it added, and no others.
+	returning bool
+	// updateFrom is a statement that changes the rows of a table, which it calls k, by those of a query, called v, with
+	// the same id.
+	updateFrom func(table, query string, columns []string, where string) string
+	// records makes the way to insert request records, for one transaction.
+	records func(tx bun.Tx) recordInserter
 	// reclaim gives free pages back to the file system; nil where the database does so by itself.
 	reclaim func(ctx context.Context, db *bun.DB, pages int) (freed int, err error)
 }
 
-var sqliteDialect = dialect{
-	name:     "sqlite",
-	contains: func(column string) string { return "instr(" + column + ", ?) > 0" },
-	hex:      func(column string) string { return "hex(" + column + ")" },
-	insertNew: func(table string, columns []string, rows int) string {
-		// Not ON CONFLICT DO NOTHING: with that, a missing NOT NULL value would end a statement half way, and SQLite keeps a
-		// copy of every page that a statement of many rows touches. No argument of ours is NULL.
-		row := ", (?" + strings.Repeat(", ?", len(columns)-1) + ")"
-		return "INSERT OR IGNORE INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES " + strings.Repeat(row, rows)[2:]
-	},
-	reclaim: reclaimSQLite,
+// session is a connection or a transaction that takes SQL as it is.
+type session interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// whole is the split of the databases whose drivers take several statements in one call.
+func whole(text string) []string { return []string{text} }
+
+// doUpdate is the onConflict of SQLite and PostgreSQL.
+func doUpdate(key string) string { return "CONFLICT (" + key + ") DO UPDATE" }
+
+// excluded is the offered of SQLite and PostgreSQL.
+func excluded(column string) string { return "EXCLUDED." + column }
+
+// updateSetFrom is the updateFrom of SQLite and PostgreSQL.
+func updateSetFrom(table, query string, columns []string, where string) string {
+	set := make([]string, len(columns))
+	for i, c := range columns {
+		set[i] = c + " = v." + c
+	}
+	return "UPDATE " + table + " AS k SET " + strings.Join(set, ", ") + " FROM (" + query + ") AS v WHERE k.id = v.id AND " + where
 }

@@ -2,11 +2,18 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
+	"strings"
 
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"gpt-load/internal/fleet"
 )
@@ -29,7 +36,7 @@ func translate(doing string, err error) error {
 	case errors.Is(err, sql.ErrConnDone):
 		return errClosed(doing)
 	}
-	code, message := sqliteFault(err)
+	code, message := fault(err)
 	return fleet.NewError(code, doing+": "+message, err)
 }
 
@@ -37,44 +44,55 @@ func errClosed(doing string) error {
 	return fleet.NewError(fleet.CodeUnavailable, doing+": the database is closed because the node is stopping", sql.ErrConnDone)
 }
 
-// sqliteFault gives the code and the words for an error of SQLite (https://www.sqlite.org/rescode.html). The low
-// byte is the primary result code.
-func sqliteFault(err error) (fleet.Code, string) {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return fleet.CodeInternal, "the database layer failed; the log has the cause"
+// fault gives the code and the words for what a driver says.
+func fault(err error) (fleet.Code, string) {
+	var (
+		file       *sqlite.Error
+		postgres   *pgconn.PgError
+		fromMySQL  *mysql.MySQLError
+		untrusted  *tls.CertificateVerificationError
+		authority  x509.UnknownAuthorityError
+		otherHost  x509.HostnameError
+		noTLS      tls.RecordHeaderError
+		network    net.Error
+		connecting *pgconn.ConnectError
+	)
+	switch {
+	case errors.As(err, &file):
+		return sqliteFault(file)
+	case errors.As(err, &postgres):
+		return postgresFault(postgres)
+	case errors.As(err, &fromMySQL):
+		return mysqlFault(fromMySQL)
+	case errors.As(err, &untrusted), errors.As(err, &authority), errors.As(err, &otherHost):
+		return fleet.CodeInvalid, "the certificate of the database server is not trusted for the host in DATABASE_DSN; correct the host, or name the authority (sslrootcert for PostgreSQL)"
+	case errors.As(err, &noTLS), errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS"): // pgconn has no type for it
+		return fleet.CodeInvalid, "DATABASE_DSN asks for TLS, and the database server does not speak it; change sslmode or tls, or set up TLS on the server"
+	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, net.ErrClosed), errors.As(err, &network), errors.As(err, &connecting):
+		return fleet.CodeUnavailable, "the database server that DATABASE_DSN names cannot be reached; check that it runs, its address and the way to it"
 	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fleet.CodeUnavailable, "the database is locked by another process for longer than " + busyTimeout.String() + "; stop the other process or try again"
-	case sqlite3.SQLITE_FULL:
-		return fleet.CodeUnavailable, "no space is left where the database stands; free some and try again"
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		return fleet.CodeUnavailable, "the database file cannot be written; check owner and mode of the file and its folder"
-	case sqlite3.SQLITE_IOERR:
-		return fleet.CodeUnavailable, "reading or writing the database file failed; check the disk and its free space"
-	case sqlite3.SQLITE_CANTOPEN:
-		return fleet.CodeUnavailable, "the database file cannot be opened; check DATABASE_DSN, its folder and the limit of open files"
-	case sqlite3.SQLITE_INTERRUPT:
-		return fleet.CodeUnavailable, "interrupted"
-	case sqlite3.SQLITE_NOTADB:
-		return fleet.CodeInvalid, "the file that DATABASE_DSN names is not an SQLite database"
-	case sqlite3.SQLITE_CORRUPT:
-		return fleet.CodeInternal, "the database file is damaged; restore a backup"
-	}
-	return fleet.CodeInternal, "the database refused the statement; the log has the cause"
+	return fleet.CodeInternal, "the database layer failed; the log has the cause"
 }
 
 // isDuplicate reports whether a unique index refused a row.
 func isDuplicate(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+	return isSQLite(err, isSQLiteDuplicate) || isPostgres(err, pgUniqueViolation) || isMySQL(err, myDuplicate)
 }
 
-// isBusy reports whether another process holds the lock.
-func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
+// isBusy reports whether another process holds the lock of an SQLite file.
+func isBusy(err error) bool { return isSQLite(err, isSQLiteBusy) }
+
+// isCollision reports whether a server undid a transaction, or waited too long, because of another one: the same may succeed
+// when it is tried again.
+func isCollision(err error) bool {
+	return isPostgres(err, pgSerialization, pgDeadlock, pgLockTimeout) || isMySQL(err, myDeadlock, myLockTimeout, myCheckRead)
+}
+
+// isNoTable reports whether a table is not there.
+func isNoTable(err error) bool {
+	var file *sqlite.Error
+	return isPostgres(err, pgNoTable) || isMySQL(err, myNoTable) || errors.As(err, &file) && strings.Contains(file.Error(), sqliteNoTable)
 }
 
 // notFound turns "no rows" into the domain's word for it.

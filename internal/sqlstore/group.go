@@ -17,7 +17,7 @@ func (s *Store) Groups(ctx context.Context) ([]fleet.Group, error) {
 	var members []memberRow
 	err := s.read(ctx, "reading the groups", func(ctx context.Context, db bun.IDB) error {
 		// One transaction, so that members and groups are of the same moment.
-		return db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		return db.RunInTx(ctx, s.dialect.snapshot, func(ctx context.Context, tx bun.Tx) error {
 			if err := tx.NewSelect().Model(&rows).Order("sort", "folded_name").Scan(ctx); err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ func (s *Store) Group(ctx context.Context, id fleet.GroupID) (fleet.Group, error
 	var row groupRow
 	var members []memberRow
 	err := s.read(ctx, "reading the group", func(ctx context.Context, db bun.IDB) error {
-		return db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) (err error) {
+		return db.RunInTx(ctx, s.dialect.snapshot, func(ctx context.Context, tx bun.Tx) (err error) {
 			row, members, err = readGroup(ctx, tx, id)
 			return err
 		})
@@ -84,6 +84,9 @@ func (s *Store) CreateGroup(ctx context.Context, g fleet.Group) (fleet.Group, er
 			return err
 		}
 		row.ID, row.Secrets = 0, "" // set by a try that the database undid
+		if err := s.stillSealing(ctx, tx, box); err != nil {
+			return err
+		}
 		row.CreatedAt = micros(now())
 		row.UpdatedAt = row.CreatedAt
 		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
@@ -131,6 +134,9 @@ func (s *Store) UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64
 			return err
 		}
 		if err := mayUpdate(ctx, tx, stored, g, ifRevision); err != nil {
+			return err
+		}
+		if err := s.stillSealing(ctx, tx, box); err != nil {
 			return err
 		}
 		row.CreatedAt, row.UpdatedAt = stored.CreatedAt, micros(now())

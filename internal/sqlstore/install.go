@@ -75,12 +75,22 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	if err != nil {
 		return err
 	}
+	// The clock is known before the first key is read.
+	if _, err := s.Revisions(ctx); err != nil {
+		return err
+	}
 	if proves(row, box) {
 		s.box.Store(box)
 		return nil
 	}
-	// In one write transaction, so that of two nodes with different passphrases one is refused.
+	// In one write transaction that keeps all writers of secrets out, so that of two nodes with different passphrases one is
+	// refused.
 	err = s.write(ctx, doing, func(ctx context.Context, tx bun.Tx) error {
+		for _, name := range []string{configurationRevision, keysRevision} {
+			if err := lock(ctx, tx, name); err != nil {
+				return err
+			}
+		}
 		var row installRow
 		if err := tx.NewSelect().Model(&row).Where("id = ?", installRowID).Scan(ctx); err != nil {
 			return err
@@ -107,6 +117,19 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 		return err
 	}
 	s.box.Store(box)
+	return nil
+}
+
+// stillSealing refuses to write a secret with a box that is not the installation's any more: as long as there was no secret,
+// a node with another passphrase could take its place. The caller holds a revision.
+func (s *Store) stillSealing(ctx context.Context, tx bun.Tx, box *secret.Box) error {
+	var stored string
+	if err := tx.NewSelect().Model((*installRow)(nil)).Column("key_id").Where("id = ?", installRowID).Scan(ctx, &stored); err != nil {
+		return err
+	}
+	if stored != box.KeyID() {
+		return wrongKey(stored, box)
+	}
 	return nil
 }
 

@@ -90,7 +90,7 @@ func (s *Store) ForgetDeletedKeys(ctx context.Context, t time.Time) (forgotten i
 	err = s.write(ctx, "forgetting deleted keys", func(ctx context.Context, tx bun.Tx) error {
 		forgotten = 0
 		var rows []deletedKeyRow
-		err := tx.NewSelect().Model(&rows).Where("deleted_at < ?", micros(t)).Order("revision", "key_id").Limit(maxRows).Scan(ctx)
+		err := tx.NewSelect().Model(&rows).Where("deleted_at < ?", s.stamp(t)).Order("revision", "key_id").Limit(maxRows).Scan(ctx)
 		if err != nil || len(rows) == 0 {
 			return err
 		}

@@ -72,13 +72,13 @@ func (s *Store) key(box *secret.Box, row *keyRow, at time.Time) (key fleet.Key, 
 	return fleet.Key{
 		ID: fleet.KeyID(row.ID), GroupID: fleet.GroupID(row.GroupID), Value: value,
 		State: fleet.KeyState(row.State), Reason: row.Reason, Evidence: row.Evidence, Failures: row.Failures,
-		Cooldowns: cooldownsOf(row.Cooldowns, at), CreatedAt: timeOf(row.CreatedAt), UpdatedAt: timeOf(row.UpdatedAt),
+		Cooldowns: s.cooldowns(row.Cooldowns, at), CreatedAt: s.moment(row.CreatedAt), UpdatedAt: s.moment(row.UpdatedAt),
 	}, true
 }
 
-// cooldownsOf reads the stored rests that are not over at the given moment. What cannot be read is no rest: the
+// cooldowns reads the stored rests that are not over at the given moment. What cannot be read is no rest: the
 // provider will say so again.
-func cooldownsOf(text string, at time.Time) []fleet.Cooldown {
+func (s *Store) cooldowns(text string, at time.Time) []fleet.Cooldown {
 	if text == "" {
 		return nil
 	}
@@ -88,7 +88,7 @@ func cooldownsOf(text string, at time.Time) []fleet.Cooldown {
 	}
 	var rests []fleet.Cooldown
 	for _, c := range stored {
-		if until := timeOf(c.Until); until.After(at) {
+		if until := s.moment(c.Until); until.After(at) {
 			rests = append(rests, fleet.Cooldown{Model: c.Model, Until: until, Reason: c.Reason})
 		}
 	}
@@ -96,11 +96,11 @@ func cooldownsOf(text string, at time.Time) []fleet.Cooldown {
 }
 
 // cooldownText is the stored form. A model name that is too long to be stored is no name that a provider serves.
-func cooldownText(rests []fleet.Cooldown) string {
+func (s *Store) cooldownText(rests []fleet.Cooldown) string {
 	var stored []cooldownJSON
 	for _, c := range rests[:min(len(rests), maxCooldowns)] {
 		if len(c.Model) <= maxModelName {
-			stored = append(stored, cooldownJSON{Model: c.Model, Until: micros(c.Until), Reason: clean(c.Reason, maxKeyReason)})
+			stored = append(stored, cooldownJSON{Model: c.Model, Until: s.stamp(c.Until), Reason: clean(c.Reason, maxKeyReason)})
 		}
 	}
 	if len(stored) == 0 {

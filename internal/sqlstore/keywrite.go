@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
-	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
@@ -43,10 +42,10 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 			seen[string(hash)], byHash[string(hash)] = true, v
 			rows = append(rows, keyRow{
 				GroupID: int64(group), Hash: hash, Value: box.Seal(v, keyPlace(int64(group), hash)), State: string(state), Reason: reason,
-				CreatedAt: micros(at), UpdatedAt: micros(at), OperatorAt: micros(at),
+				CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at),
 			})
 		}
-		inserted, err := s.insertKeys(ctx, group, rows)
+		inserted, err := s.insertKeys(ctx, box, group, rows)
 		if err != nil {
 			return err
 		}
@@ -84,7 +83,7 @@ func checkValues(values []secret.Text) error {
 }
 
 // insertKeys returns id and hash of the rows that were not there.
-func (s *Store) insertKeys(ctx context.Context, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
+func (s *Store) insertKeys(ctx context.Context, box *secret.Box, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
 	err = s.write(ctx, "adding keys", func(ctx context.Context, tx bun.Tx) error {
 		inserted = nil
 		revision, err := bump(ctx, tx, keysRevision)
@@ -104,9 +103,45 @@ func (s *Store) insertKeys(ctx context.Context, group fleet.GroupID, rows []keyR
 		if len(rows) == 0 {
 			return nil
 		}
-		return tx.NewInsert().Model(&rows).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+		if err := s.stillSealing(ctx, tx, box); err != nil {
+			return err
+		}
+		if s.dialect.returning {
+			return tx.NewInsert().Model(&rows).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+		}
+		inserted, err = insertThenRead(ctx, tx, group, rows)
+		return err
 	})
 	return inserted, err
+}
+
+// insertThenRead is for databases that do not say which rows they added: no other writer of keys is in between.
+func insertThenRead(ctx context.Context, tx bun.Tx, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
+	hashes := make([][]byte, len(rows))
+	for i := range rows {
+		hashes[i] = rows[i].Hash
+	}
+	read := func() (found []keyRow, err error) {
+		err = tx.NewSelect().Model(&found).Column("id", "hash").Where("hash IN (?)", bun.List(hashes)).Where("group_id = ?", int64(group)).Order("id").Scan(ctx)
+		return found, err
+	}
+	stored, err := read()
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]bool, len(stored))
+	for _, row := range stored {
+		there[string(row.Hash)] = true
+	}
+	fresh := slices.DeleteFunc(slices.Clone(rows), func(row keyRow) bool { return there[string(row.Hash)] })
+	if len(fresh) == 0 {
+		return nil, nil
+	}
+	if _, err := tx.NewInsert().Model(&fresh).ExcludeColumn("id").Exec(ctx); err != nil {
+		return nil, err
+	}
+	all, err := read()
+	return slices.DeleteFunc(all, func(row keyRow) bool { return there[string(row.Hash)] }), err
 }
 
 // SetKeyState does what an operator decides: it puts the selected keys into a state (active, invalid or disabled),
@@ -127,7 +162,7 @@ func (s *Store) SetKeyState(ctx context.Context, which fleet.KeySelection, state
 		at = now()
 		_, err := tx.NewUpdate().Model((*keyRow)(nil)).
 			Set("state = ?", string(state)).Set("reason = ?", reason).Set("evidence = ''").Set("failures = 0").Set("cooldowns = ''").
-			Set("operator_at = ?", micros(at)).Set("updated_at = ?", micros(at)).Set("revision = ?", revision).
+			Set("operator_at = ?", s.stamp(at)).Set("updated_at = ?", s.stamp(at)).Set("revision = ?", revision).
 			Where("id IN (?)", bun.List(ids)).Exec(ctx)
 		return err
 	}, func(ids []int64) {
@@ -147,7 +182,7 @@ func (s *Store) DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fle
 		}
 		gone := make([]deletedKeyRow, len(ids))
 		for i, id := range ids {
-			gone[i] = deletedKeyRow{KeyID: id, GroupID: int64(which.Group), Revision: revision, DeletedAt: micros(now())}
+			gone[i] = deletedKeyRow{KeyID: id, GroupID: int64(which.Group), Revision: revision, DeletedAt: s.stamp(now())}
 		}
 		_, err := tx.NewInsert().Model(&gone).Exec(ctx)
 		return err
@@ -218,63 +253,4 @@ func (s *Store) eachSelected(ctx context.Context, doing string, which fleet.KeyS
 		}
 		after = last
 	}
-}
-
-// ApplyKeyChanges writes what verdicts and validation found. Of several changes of one key the newest counts. A key that
-// an operator disabled, one that an operator touched later than the change, and one that is gone stay as they are.
-func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) error {
-	newest := make(map[fleet.KeyID]int, len(changes))
-	for i, c := range changes {
-		if before, ok := newest[c.KeyID]; !ok || !c.At.Before(changes[before].At) {
-			newest[c.KeyID] = i
-		}
-	}
-	picked := make([]fleet.KeyChange, 0, len(newest))
-	for i, c := range changes {
-		if newest[c.KeyID] == i {
-			picked = append(picked, c)
-		}
-	}
-	// In the order of ids, so that two writers never wait for each other's rows crosswise.
-	slices.SortFunc(picked, func(a, b fleet.KeyChange) int { return int(min(1, max(-1, a.KeyID-b.KeyID))) })
-	return chunks(picked, func(part []fleet.KeyChange) error {
-		return s.write(ctx, "saving key states", func(ctx context.Context, tx bun.Tx) error {
-			revision, err := bump(ctx, tx, keysRevision)
-			if err != nil {
-				return err
-			}
-			for i := range part {
-				if err := s.applyKeyChange(ctx, tx, &part[i], revision); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-}
-
-func (s *Store) applyKeyChange(ctx context.Context, tx bun.Tx, c *fleet.KeyChange, revision int64) error {
-	state := c.State
-	switch state {
-	case fleet.KeyActive, fleet.KeyInvalid, fleet.KeyDisabled:
-	case fleet.KeyCooling: // shown, not stored: an active key with rests
-		state = fleet.KeyActive
-	default:
-		// One wrong change must not keep the others of its batch out for ever.
-		s.log.Error("a key change with an unknown state was left out", zap.Int64("key", int64(c.KeyID)), zap.String("state", clean(string(state), maxKeyReason)))
-		return nil
-	}
-	_, err := tx.NewUpdate().Model((*keyRow)(nil)).
-		Set("state = ?", string(state)).
-		Set("reason = ?", clean(c.Reason, maxKeyReason)).
-		Set("evidence = ?", clean(c.Evidence, maxKeyEvidence)).
-		Set("failures = ?", max(0, c.Failures)).
-		Set("cooldowns = ?", cooldownText(c.Cooldowns)).
-		Set("updated_at = ?", micros(c.At)).
-		Set("revision = ?", revision).
-		Where("id = ?", int64(c.KeyID)).Where("group_id = ?", int64(c.GroupID)).
-		Where("state <> ?", string(fleet.KeyDisabled)).
-		Where("operator_at <= ?", micros(c.At)).
-		Exec(ctx)
-	return err
 }

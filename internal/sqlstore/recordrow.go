@@ -85,7 +85,7 @@ const (
 	maxBody        = 1 << 20 // of each captured body; the data plane captures less
 )
 
-// recordColumns are in the order of recordRow.appendArgs, bodyColumns in that of insertBodies.
+// recordColumns are in the order of recordRow.appendArgs, bodyColumns in that of bodyRow.args.
 var (
 	recordColumns = []string{
 		"id", "started_at", "group_id", "parent_id", "proxy_key", "client_ip", "path", "model_asked", "model_sent", "stream", "status", "class",
@@ -183,6 +183,11 @@ func (t *textArgs) arg(column int, text string) any {
 		t[column] = text
 	}
 	return t[column]
+}
+
+// args are the arguments of bodyColumns.
+func (b *bodyRow) args() []any {
+	return []any{b.RecordID, b.Request, b.Response, b.RequestTruncated, b.ResponseTruncated}
 }
 
 func rowOfBodies(r *fleet.RequestRecord) bodyRow {

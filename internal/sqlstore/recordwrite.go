@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 
 	"github.com/uptrace/bun"
@@ -18,13 +17,8 @@ type sourceRow struct {
 	UpdatedAt     int64  `bun:"updated_at"`
 }
 
-const (
-	// recordRows is the number of records in one statement: enough to share its cost. With every text at its bound and every
-	// character of the details escaped they stay below 8 MB.
-	recordRows = 32
-	// maxSource is the length of a source's name in bytes.
-	maxSource = 128
-)
+// maxSource is the length of a source's name in bytes.
+const maxSource = 128
 
 // errStored says that some of the records of a batch are stored already. It leaves WriteRecords only when another node
 // writes the same records at the same time, and the batch is worth trying again then.
@@ -69,7 +63,7 @@ func (s *Store) WriteRecords(ctx context.Context, b requestlog.Batch) error {
 func (s *Store) writeBatch(ctx context.Context, b requestlog.Batch, look bool) error {
 	source := clean(b.Source, maxSource)
 	return s.write(ctx, "writing request records", func(ctx context.Context, tx bun.Tx) error {
-		reached, err := readPosition(ctx, tx, source)
+		reached, err := lockSource(ctx, tx, source)
 		if err != nil || reached >= b.Position {
 			return err
 		}
@@ -79,26 +73,46 @@ func (s *Store) writeBatch(ctx context.Context, b requestlog.Batch, look bool) e
 				return err
 			}
 		}
-		totals, err := s.insertRecords(ctx, tx, records)
+		sums, err := s.insertRecords(ctx, tx, records)
 		if err != nil {
 			return err
 		}
-		if err := s.insertBodies(ctx, tx, records); err != nil {
+		if err := s.rollUp(ctx, tx, sums.hours); err != nil {
 			return err
 		}
-		if err := rollUp(ctx, tx, totals); err != nil {
+		if err := s.addUsage(ctx, tx, sums.keys); err != nil {
 			return err
 		}
-		row := sourceRow{Source: source, Position: b.Position, UpdatedAt: micros(now())}
-		if reached == 0 {
-			_, err = tx.NewInsert().Model(&row).Ignore().Exec(ctx)
-			if err != nil {
-				return err
-			}
-		}
-		_, err = tx.NewUpdate().Model(&row).WherePK().Exec(ctx)
+		_, err = tx.NewUpdate().Model((*sourceRow)(nil)).Set("position = ?", b.Position).Where("source = ?", source).Exec(ctx)
 		return err
 	})
+}
+
+// recordSums is what a batch adds to what is counted.
+type recordSums struct {
+	hours map[statKey]*statRow
+	keys  map[int64]*usageRow
+}
+
+// lockSource returns the position of a source and keeps other writers of the same source out until the transaction ends: of
+// two leaders that overlap for a moment, the second finds that there is nothing left to do.
+func lockSource(ctx context.Context, tx bun.Tx, source string) (int64, error) {
+	row := sourceRow{Source: source, UpdatedAt: micros(now())}
+	result, err := tx.NewUpdate().Model(&row).Column("updated_at").WherePK().Exec(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return 0, err
+	} else if n == 0 {
+		if _, err := tx.NewInsert().Model(&row).Ignore().Exec(ctx); err != nil {
+			return 0, err
+		}
+		if _, err := tx.NewUpdate().Model(&row).Column("updated_at").WherePK().Exec(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return readPosition(ctx, tx, source)
 }
 
 // newRecords returns the records whose ids are not stored, each id once.
@@ -129,94 +143,32 @@ func newRecords(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) (
 	return fresh, nil
 }
 
-// insertRecords inserts the records and sums them up. The statement is prepared once and its arguments are bound: the text
-// of a statement with the values in it costs more to write and to parse than the rows cost to store.
-func (s *Store) insertRecords(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) (map[statKey]*statRow, error) {
-	totals := make(map[statKey]*statRow)
-	columns := len(recordColumns)
-	var insert preparedInsert
+// insertRecords inserts the records and sums them up.
+func (s *Store) insertRecords(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) (recordSums, error) {
+	sums := recordSums{hours: make(map[statKey]*statRow), keys: make(map[int64]*usageRow)}
+	insert := s.dialect.records(tx)
 	defer insert.close()
-	args := make([]any, 0, min(len(records), recordRows)*columns)
-	var texts textArgs
+	rows := make([]recordRow, 0, min(len(records), insert.room()))
 	for len(records) > 0 {
-		part := records[:min(len(records), recordRows)]
+		part := records[:min(len(records), insert.room())]
 		records = records[len(part):]
-		args = args[:0]
+		rows = rows[:0]
 		for i := range part {
-			row := rowOfRecord(&part[i])
-			args = row.appendArgs(args, &texts)
-			addUp(totals, &row, &part[i])
+			rows = append(rows, rowOfRecord(&part[i]))
+			addUp(sums.hours, &rows[i], &part[i])
+			addUsage(sums.keys, &part[i])
 		}
-		if err := insert.prepare(ctx, tx, s.dialect.insertNew, "request_records", recordColumns, len(part)); err != nil {
-			return nil, err
+		if err := insert.records(ctx, rows); err != nil {
+			return sums, err
 		}
-		if err := insert.exec(ctx, args); err != nil {
-			return nil, err
-		}
-	}
-	return totals, nil
-}
-
-func (s *Store) insertBodies(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) error {
-	var insert preparedInsert
-	defer insert.close()
-	for i := range records {
-		if records[i].Capture == nil {
-			continue
-		}
-		if err := insert.prepare(ctx, tx, s.dialect.insertNew, "record_bodies", bodyColumns, 1); err != nil {
-			return err
-		}
-		row := rowOfBodies(&records[i])
-		if err := insert.exec(ctx, []any{row.RecordID, row.Request, row.Response, row.RequestTruncated, row.ResponseTruncated}); err != nil {
-			return err
+		for i := range part {
+			if part[i].Capture == nil {
+				continue
+			}
+			if err := insert.bodies(ctx, rowOfBodies(&part[i])); err != nil {
+				return sums, err
+			}
 		}
 	}
-	return nil
-}
-
-// preparedInsert is an INSERT of some rows for the length of a transaction.
-type preparedInsert struct {
-	stmt *sql.Stmt
-	rows int
-}
-
-// prepare makes the statement ready for that many rows.
-func (p *preparedInsert) prepare(ctx context.Context, tx bun.Tx, spell func(table string, columns []string, rows int) string, table string, columns []string, rows int) error {
-	if p.rows == rows {
-		return nil
-	}
-	p.close()
-	stmt, err := tx.Tx.PrepareContext(ctx, spell(table, columns, rows))
-	if err != nil {
-		return err
-	}
-	p.stmt, p.rows = stmt, rows
-	return nil
-}
-
-// exec inserts, or returns errStored when a row was there.
-//
-// A statement takes less than a millisecond; watching the context while it runs would cost a goroutine and two switches. Its
-// end is looked for in between, and rolls the transaction back all the same.
-func (p *preparedInsert) exec(ctx context.Context, args []any) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	result, err := p.stmt.ExecContext(context.WithoutCancel(ctx), args...)
-	if err != nil {
-		return err
-	}
-	n, err := result.RowsAffected()
-	if err == nil && int(n) != p.rows {
-		err = errStored
-	}
-	return err
-}
-
-func (p *preparedInsert) close() {
-	if p.stmt != nil {
-		_ = p.stmt.Close() // the end of the transaction frees what is left
-		p.stmt, p.rows = nil, 0
-	}
+	return sums, nil
 }

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -38,17 +39,35 @@ func (s *Store) Revisions(ctx context.Context) (fleet.Revisions, error) {
 	return fleet.Revisions{Configuration: values[configurationRevision], Keys: values[keysRevision]}, err
 }
 
-// revisions reads some of the rows of the table in one statement.
+// revisions reads some of the rows of the table in one statement, and the database's clock with them.
 func (s *Store) revisions(ctx context.Context, names ...string) (map[string]int64, error) {
-	var rows []revisionRow
+	var rows []struct {
+		Name  string `bun:"name"`
+		Value int64  `bun:"value"`
+		Clock int64  `bun:"clock"`
+	}
+	var before, after time.Time
 	err := s.read(ctx, "reading the revisions", func(ctx context.Context, db bun.IDB) error {
-		return db.NewSelect().Model(&rows).Where("name IN (?)", bun.List(names)).Scan(ctx)
+		q := db.NewSelect().Model((*revisionRow)(nil)).Column("name", "value").Where("name IN (?)", bun.List(names))
+		if s.dialect.clock != "" {
+			q.ColumnExpr(s.dialect.clock + " AS clock")
+		}
+		before = time.Now()
+		err := q.Scan(ctx, &rows)
+		after = time.Now()
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	values := make(map[string]int64, len(rows))
 	for _, row := range rows {
 		values[row.Name] = row.Value
 	}
-	return values, err
+	if s.dialect.clock != "" && len(rows) > 0 {
+		s.clock.measured(before, after, timeOf(rows[0].Clock))
+	}
+	return values, nil
 }
 
 // bump raises a revision, locks it until the transaction ends and returns it.
@@ -58,4 +77,10 @@ func bump(ctx context.Context, tx bun.Tx, name string) (revision int64, err erro
 	}
 	err = tx.NewSelect().Model((*revisionRow)(nil)).Column("value").Where("name = ?", name).Scan(ctx, &revision)
 	return revision, err
+}
+
+// lock keeps other writers that raise a revision waiting until the transaction ends, without raising it.
+func lock(ctx context.Context, tx bun.Tx, name string) error {
+	_, err := tx.NewUpdate().Model((*revisionRow)(nil)).Set("value = value").Where("name = ?", name).Exec(ctx)
+	return err
 }

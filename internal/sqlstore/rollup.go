@@ -12,7 +12,7 @@ import (
 )
 
 type statRow struct {
-	bun.BaseModel   `bun:"table:hourly_stats,alias:h"`
+	bun.BaseModel   `bun:"table:hourly_stats,alias:hourly_stats"`
 	Hour            int64  `bun:"hour,pk"`
 	GroupID         int64  `bun:"group_id,pk"`
 	Model           string `bun:"model,pk"`
@@ -60,7 +60,7 @@ type statKey struct {
 type hourGroup struct{ hour, group int64 }
 
 // rollUp adds what a batch sums up to, to the hourly sums.
-func rollUp(ctx context.Context, tx bun.Tx, totals map[statKey]*statRow) error {
+func (s *Store) rollUp(ctx context.Context, tx bun.Tx, totals map[statKey]*statRow) error {
 	if err := boundModels(ctx, tx, totals); err != nil {
 		return err
 	}
@@ -74,9 +74,9 @@ func rollUp(ctx context.Context, tx bun.Tx, totals map[statKey]*statRow) error {
 			cmp.Compare(a.ParentID, b.ParentID), cmp.Compare(a.ProxyKey, b.ProxyKey))
 	})
 	return chunks(list, func(part []statRow) error {
-		q := tx.NewInsert().Model(&part).On("CONFLICT (hour, group_id, model, parent_id, proxy_key) DO UPDATE")
+		q := tx.NewInsert().Model(&part).On(s.dialect.onConflict("hour, group_id, model, parent_id, proxy_key"))
 		for _, column := range sums {
-			q.Set("? = h.? + EXCLUDED.?", bun.Ident(column), bun.Ident(column), bun.Ident(column))
+			q.Set(column + " = hourly_stats." + column + " + " + s.dialect.offered(column))
 		}
 		_, err := q.Exec(ctx)
 		return err

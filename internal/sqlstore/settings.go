@@ -82,6 +82,9 @@ func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset [
 		if revision, err = bump(ctx, tx, configurationRevision); err != nil {
 			return err
 		}
+		if err := s.stillSealing(ctx, tx, box); err != nil {
+			return err
+		}
 		// Delete and insert instead of an upsert: the same words on every database.
 		gone := append(slices.Collect(maps.Keys(set)), reset...)
 		if len(gone) > 0 {

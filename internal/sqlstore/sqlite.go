@@ -37,6 +37,26 @@ const (
 	walKept = 64 << 20
 )
 
+var sqliteDialect = dialect{
+	name:       "sqlite",
+	alone:      aloneSQLite,
+	split:      whole,
+	contains:   func(column string) string { return "instr(" + column + ", ?) > 0" },
+	hex:        func(column string) string { return "hex(" + column + ")" },
+	onConflict: doUpdate,
+	offered:    excluded,
+	greatest:   "MAX",
+	returning:  true,
+	updateFrom: updateSetFrom,
+	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, true) },
+	reclaim:    reclaimSQLite,
+}
+
+// aloneSQLite is a write transaction: it begins IMMEDIATE, which no two do at once.
+func aloneSQLite(ctx context.Context, s *Store, fn func(ctx context.Context, db session) error) error {
+	return s.writer.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error { return fn(ctx, tx.Tx) })
+}
+
 func openSQLite(ctx context.Context, path string) (writer, reader *bun.DB, err error) {
 	if err := makeFile(path); err != nil {
 		return nil, nil, err

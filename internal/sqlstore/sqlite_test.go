@@ -38,8 +38,10 @@ func TestDSN(t *testing.T) {
 		}
 	}
 	for _, dsn := range []string{
-		"", "  ", "sqlite://", "postgres://u:hunter22@h/db", "postgresql://u:hunter22@h/db", "mysql://u:hunter22@h/db", "host=h password=hunter22 dbname=x",
-		"user=u password=hunter22 host=h", "u:hunter22@tcp(h:3306)/db", "u:hunter22@unix(/s)/db", ":memory:", "file:x.db?mode=memory", "nul\x00.db",
+		"", "  ", "sqlite://", "postgres://u:hunter22@h", "postgresql://u:hunter22@h:port/db", "mysql://u:hunter22@h", "mysql://u:hunter22@/db", "host=h password=hunter22",
+		"host=h dbname=x password=hunter22 sslmode=maybe", "postgres://u:hunter22@h/db?sslmode=verify-full&sslrootcert=/no/such/hunter22",
+		"u:hunter22@tcp(h:3306)/", "u:hunter22@tcp(h:3306", "u:hunter22@unix(/s)", "u:hunter22@tcp(h)/db?tls=nope", "mysql://u:hunter%@h/db", "mysql://u:hunter22@h/db/x",
+		"oracle://u:hunter22@h/db", "u:hunter22@h:3306/db", "redis://:hunter22@h", ":memory:", "file:x.db?mode=memory", "nul\x00.db",
 	} {
 		_, err := sqlstore.Open(t.Context(), dsn, sqlstore.Options{})
 		wantCode(t, err, fleet.CodeInvalid)

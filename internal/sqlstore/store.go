@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,8 @@ const maxRows = 500
 type Store struct {
 	writer  *bun.DB
 	reader  *bun.DB // the same as writer where the database serves many writers
-	dialect dialect
+	dialect *dialect
+	clock   clock
 	log     *zap.Logger
 
 	box    atomic.Pointer[secret.Box] // nil until Unlock
@@ -34,36 +36,54 @@ type Options struct {
 }
 
 // Open opens the database that DATABASE_DSN names and makes an SQLite file, with mode 0600, and its folder, with
-// mode 0700, when they are not there. It reads and writes no table: call Migrate and Unlock next. A DSN that it does not
-// understand is a CodeInvalid error that names the accepted forms and does not quote the DSN, which may hold a password.
+// mode 0700, when they are not there. A server need not answer: every call tries to reach it. It reads and writes no
+// table: call Migrate or AwaitSchema, and Unlock next. A DSN that it does not understand is a CodeInvalid error that names
+// the accepted forms and does not quote the DSN, which may hold a password.
 func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	log := opts.Logger
 	if log == nil {
 		log = zap.NewNop()
 	}
-	path, err := sqlitePath(dsn)
-	if err != nil {
-		return nil, err
+	s := &Store{log: log, clock: clock{log: log}}
+	to, err := parseDSN(dsn)
+	switch {
+	case err != nil:
+	case to.postgres != nil:
+		s.dialect, s.writer = &postgresDialect, openPostgres(to.postgres)
+		s.reader = s.writer
+	case to.mysql != nil:
+		s.dialect = &mysqlDialect
+		s.writer, err = openMySQL(to.mysql)
+		s.reader = s.writer
+	default:
+		s.dialect = &sqliteDialect
+		s.writer, s.reader, err = openSQLite(ctx, to.file)
 	}
-	writer, reader, err := openSQLite(ctx, path)
 	if err != nil {
 		return nil, translate("opening the database", err)
 	}
-	return &Store{writer: writer, reader: reader, dialect: sqliteDialect, log: log}, nil
+	return s, nil
 }
 
-// Close waits for running statements and closes the database. Later calls answer CodeUnavailable.
+// Close waits for running statements, at most 5 seconds for a server, and closes the database. Later calls answer
+// CodeUnavailable.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
+	const doing = "closing the database"
 	err := s.reader.Close()
-	// The last connection to close writes the log back into the file and removes it.
-	if werr := s.writer.Close(); err == nil {
-		err = werr
+	if s.writer != s.reader {
+		// The last connection to close writes the log back into the file and removes it.
+		if werr := s.writer.Close(); err == nil {
+			err = werr
+		}
 	}
-	return translate("closing the database", err)
+	return translate(doing, err)
 }
+
+// Shared tells whether several nodes can use the database: a server, not a file.
+func (s *Store) Shared() bool { return s.writer == s.reader }
 
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
@@ -73,17 +93,31 @@ func (s *Store) Ping(ctx context.Context) error {
 	})
 }
 
-// write runs fn in one write transaction. doing names the work in errors, such as "saving the group".
+const (
+	// writeTries is how often a transaction is tried that the database undid because it met another one.
+	writeTries = 5
+	// writePause is before the second try, at most; it doubles before each further one.
+	writePause = 20 * time.Millisecond
+)
+
+// write runs fn in one write transaction, and again when the database undid it because it met another one: fn starts from
+// nothing each time. doing names the work in errors, such as "saving the group".
 func (s *Store) write(ctx context.Context, doing string, fn func(ctx context.Context, tx bun.Tx) error) error {
 	if s.closed.Load() {
 		return errClosed(doing)
 	}
-	err := s.writer.RunInTx(ctx, nil, fn)
-	if err != nil && ctx.Err() != nil {
-		// What the driver says of a statement cut short by the context is noise.
-		err = ctx.Err()
+	ctx, cancel := withPatience(ctx, s.dialect.patience)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := s.writer.RunInTx(ctx, nil, fn)
+		if !isCollision(err) || try == writeTries || ctx.Err() != nil {
+			return translate(doing, orEnded(ctx, err))
+		}
+		// Of two that met one goes first; with pauses of the same length they would meet again.
+		if err := rest(ctx, rand.N(writePause<<(try-1))); err != nil {
+			return translate(doing, err)
+		}
 	}
-	return translate(doing, err)
 }
 
 // read runs fn against the readers, outside of a transaction.
@@ -91,11 +125,37 @@ func (s *Store) read(ctx context.Context, doing string, fn func(ctx context.Cont
 	if s.closed.Load() {
 		return errClosed(doing)
 	}
-	err := fn(ctx, s.reader)
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err()
+	ctx, cancel := withPatience(ctx, s.dialect.patience)
+	defer cancel()
+	return translate(doing, orEnded(ctx, fn(ctx, s.reader)))
+}
+
+// withPatience bounds work whose caller set no deadline; 0 does not.
+func withPatience(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	if _, set := ctx.Deadline(); set || patience == 0 {
+		return ctx, func() {}
 	}
-	return translate(doing, err)
+	return context.WithTimeout(ctx, patience)
+}
+
+// orEnded is the context's error where there is one: what a driver says of a statement cut short is noise.
+func orEnded(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// rest waits, and returns the context's error when that ends first.
+func rest(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // sealer returns the box, or an error when Unlock has not been called: a defect of the caller.

@@ -11,9 +11,10 @@ import (
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/sqlstore"
+	"gpt-load/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(testenv.WithServers(m)) }
 
 // opener opens an empty database that is migrated and unlocked.
 type opener func(t testing.TB) *sqlstore.Store
@@ -38,10 +39,22 @@ func TestSQLite(t *testing.T) {
 	})
 }
 
-// openAt opens a file as a node does at start.
-func openAt(t testing.TB, path, passphrase string) *sqlstore.Store {
+func TestPostgres(t *testing.T) {
+	runSuite(t, func(t testing.TB) *sqlstore.Store {
+		return openAt(t, testenv.Postgres(t).NewDatabase(t), "correct horse")
+	})
+}
+
+func TestMariaDB(t *testing.T) {
+	runSuite(t, func(t testing.TB) *sqlstore.Store {
+		return openAt(t, testenv.MariaDB(t).NewDatabase(t), "correct horse")
+	})
+}
+
+// openAt opens a database as a node does at start.
+func openAt(t testing.TB, dsn, passphrase string) *sqlstore.Store {
 	t.Helper()
-	s := migrated(t, path)
+	s := migrated(t, dsn)
 	if err := unlock(s, passphrase); err != nil {
 		t.Fatal(err)
 	}

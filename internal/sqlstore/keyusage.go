@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/uptrace/bun"
+
+	"gpt-load/internal/fleet"
+)
+
+type usageRow struct {
+	bun.BaseModel `bun:"table:key_usage,alias:key_usage"`
+	KeyID         int64 `bun:"key_id,pk"`
+	Requests      int64 `bun:"requests"`
+	Failures      int64 `bun:"failures"`
+	LastUsedAt    int64 `bun:"last_used_at"`
+}
+
+// KeyUsage returns what the stored request records say of keys. A key that none of them names is not in the answer.
+func (s *Store) KeyUsage(ctx context.Context, ids []fleet.KeyID) (map[fleet.KeyID]fleet.KeyUsage, error) {
+	usage := make(map[fleet.KeyID]fleet.KeyUsage, len(ids))
+	err := chunks(ids, func(part []fleet.KeyID) error {
+		var rows []usageRow
+		err := s.read(ctx, "reading the usage of keys", func(ctx context.Context, db bun.IDB) error {
+			return db.NewSelect().Model(&rows).Where("key_id IN (?)", bun.List(part)).Scan(ctx)
+		})
+		for _, row := range rows {
+			usage[fleet.KeyID(row.KeyID)] = fleet.KeyUsage{Requests: row.Requests, Failures: row.Failures, LastUsedAt: timeOf(row.LastUsedAt)}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return usage, nil
+}
+
+// addUsage adds the attempts of a record.
+func addUsage(totals map[int64]*usageRow, r *fleet.RequestRecord) {
+	for i := range r.Attempts[:min(len(r.Attempts), maxAttempts)] {
+		a := &r.Attempts[i]
+		if a.KeyID <= 0 {
+			continue
+		}
+		t := totals[int64(a.KeyID)]
+		if t == nil {
+			t = &usageRow{KeyID: int64(a.KeyID)}
+			totals[t.KeyID] = t
+		}
+		t.Requests++
+		switch a.Class {
+		case fleet.ClassOK, fleet.ClassClient, fleet.ClassCanceled:
+		default:
+			t.Failures++
+		}
+		t.LastUsedAt = max(t.LastUsedAt, micros(r.StartedAt))
+	}
+}
+
+// addUsage adds what a batch counts of each key to what is stored.
+func (s *Store) addUsage(ctx context.Context, tx bun.Tx, totals map[int64]*usageRow) error {
+	rows := make([]usageRow, 0, len(totals))
+	for _, row := range totals {
+		rows = append(rows, *row)
+	}
+	// In the order of the primary key, as the hourly sums are.
+	slices.SortFunc(rows, func(a, b usageRow) int { return cmp.Compare(a.KeyID, b.KeyID) })
+	return chunks(rows, func(part []usageRow) error {
+		_, err := tx.NewInsert().Model(&part).On(s.dialect.onConflict("key_id")).
+			Set("requests = key_usage.requests + " + s.dialect.offered("requests")).
+			Set("failures = key_usage.failures + " + s.dialect.offered("failures")).
+			Set("last_used_at = " + s.dialect.greatest + "(key_usage.last_used_at, " + s.dialect.offered("last_used_at") + ")").
+			Exec(ctx)
+		return err
+	})
+}
