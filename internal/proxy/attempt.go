@@ -108,7 +108,7 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 func (x *exchange) judge(c *call, chosen choice) provider.Verdict {
 	o := provider.Outcome{
 		Channel: chosen.p.group.Channel, Format: x.format, Path: x.ask.path, Key: chosen.pick.Value,
-		ClientAccount: provider.ChoosesAccount(x.ask.header), ClientGone: x.gone() || x.ask.body.broken.Load(), Err: c.err, Now: time.Now(),
+		ClientAccount: provider.ChoosesAccount(x.ask.header), ClientGone: x.gone() || x.ask.body.broken.err() != nil, Err: c.err, Now: time.Now(),
 	}
 	if c.err != nil {
 		o.Silent = isSilent(c.err)

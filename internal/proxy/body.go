@@ -33,18 +33,19 @@ var replayHeld atomic.Int64
 type body struct {
 	data   []byte
 	whole  bool
-	rest   io.Reader   // follows data when not whole
-	length int64       // of all, -1 when unknown and not whole
-	broken atomic.Bool // the client's side of rest broke off
+	rest   io.Reader // follows data when not whole
+	length int64     // of all, -1 when unknown and not whole
+	broken fault     // why the client's side of rest broke off
 
 	reserved int64
 	pooled   *[]byte
 	current  *replayReader
 }
 
-var errDetached = errors.New("the request is over")
-
-var errBodyRead = errors.New("the request body broke off")
+var (
+	errDetached    = errors.New("the request is over")
+	errBodyTooLong = errors.New("the body is longer than the limit")
+)
 
 // readBody reads a body up to the replay bound. The read deadline moves on with progress and is off afterwards: while
 // it stands, net/http would take it for a client that went away.
@@ -63,7 +64,7 @@ func readBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) (*b
 	control := http.NewResponseController(w)
 	if err := b.fill(r.Body, int(want), func() { _ = control.SetReadDeadline(time.Now().Add(timeout)) }); err != nil {
 		b.release()
-		return nil, errors.Join(errBodyRead, err)
+		return nil, err
 	}
 	if b.whole {
 		b.length = int64(len(b.data))
@@ -71,9 +72,8 @@ func readBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) (*b
 		return b, nil
 	}
 	b.rest = &passReader{
-		from: r.Body, broken: &b.broken, left: maxBody - int64(len(b.data)),
-		extend: func() { _ = control.SetReadDeadline(time.Now().Add(timeout)) },
-		finish: func() { _ = control.SetReadDeadline(time.Time{}) },
+		from: r.Body, broken: &b.broken, left: maxBody - int64(len(b.data)), timeout: timeout, patience: timeout,
+		deadline: func(t time.Time) { _ = control.SetReadDeadline(t) },
 	}
 	// The upstream may answer before it has read everything; without this, writing that answer would first
 	// swallow what the upstream has yet to read.
@@ -232,17 +232,26 @@ func (r *replayReader) Len() int {
 	return len(r.data)
 }
 
-// WriteTo writes what is left in one piece. Whoever detaches waits for it; a call that is closed ends its connection,
-// and with it the write.
+// WriteTo writes what is held in one piece, and then what streams behind it. Whoever detaches waits for the one piece; a
+// call that is closed ends its connection, and with it the write.
 func (r *replayReader) WriteTo(w io.Writer) (int64, error) {
+	n, rest, err := r.writeHeld(w)
+	if !rest || err != nil {
+		return n, err
+	}
+	streamed, err := io.Copy(w, struct{ io.Reader }{r}) // by Read, which looks each time whether the request is over
+	return n + streamed, err
+}
+
+func (r *replayReader) writeHeld(w io.Writer) (written int64, rest bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.detached {
-		return 0, errDetached
+		return 0, false, errDetached
 	}
 	n, err := w.Write(r.data)
 	r.data = r.data[n:]
-	return int64(n), err
+	return int64(n), r.rest != nil, err
 }
 
 // Close does nothing: the body stays readable for a retry of the transport until it is detached.
@@ -255,31 +264,49 @@ func (r *replayReader) detach() {
 }
 
 // passReader streams the part of a body that is not kept, and notes when the client's side of it breaks: that must not
-// be blamed on the upstream that was waiting for it.
+// be blamed on the upstream that was waiting for it. Nor is a slow upstream blamed on the client: only the time spent in
+// reading counts.
 type passReader struct {
-	from           io.Reader
-	broken         *atomic.Bool
-	left           int64
-	since          int
-	extend, finish func()
+	from     io.Reader
+	broken   *fault
+	left     int64 // bytes
+	since    int   // bytes that came since patience was renewed
+	timeout  time.Duration
+	patience time.Duration // what is left of timeout for this readStep
+	deadline func(time.Time)
 }
 
 func (p *passReader) Read(into []byte) (int, error) {
+	begun := time.Now()
+	p.deadline(begun.Add(p.patience))
 	n, err := p.from.Read(into)
-	if p.left -= int64(n); p.left < 0 {
-		err = errors.New("the body is longer than the limit")
-	}
+	p.patience -= time.Since(begun)
 	if p.since += n; p.since >= readStep {
-		p.since = 0
-		p.extend()
+		p.since, p.patience = 0, p.timeout
+	}
+	if p.left -= int64(n); p.left < 0 {
+		err = errBodyTooLong
 	}
 	switch {
 	case errors.Is(err, io.EOF):
-		p.finish()
+		p.deadline(time.Time{})
 	case err != nil:
-		p.broken.Store(true)
+		p.broken.set(err)
 	}
 	return n, err
+}
+
+// fault keeps the first error it is given. Two goroutines meet in it: the transport's, which reads the body, and the request's.
+type fault struct{ first atomic.Pointer[error] }
+
+func (f *fault) set(err error) { f.first.CompareAndSwap(nil, &err) }
+
+// err is nil while there is none.
+func (f *fault) err() error {
+	if err := f.first.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // buffers holds byte slices by powers of two from 4 KiB to 1 MiB. Larger ones are left to the garbage collector:
