@@ -56,7 +56,7 @@ func (x *exchange) attempts() {
 			return
 		}
 		tried++
-		if tried > settings.MaxRetries || !x.ask.body.whole || !time.Now().Before(x.deadline) {
+		if verdict.Action == provider.ActionReturn || tried > settings.MaxRetries || !x.ask.body.whole || !time.Now().Before(x.deadline) {
 			x.giveUp(last, verdict)
 			return
 		}
@@ -95,7 +95,7 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 			x.note(status, verdict.Class, describe(verdict))
 		}
 		x.relay(c, chosen)
-	case verdict.Action == provider.ActionReturn:
+	case verdict.Action == provider.ActionReturn && !quotesKey(verdict.Class):
 		if verdict.Class != fleet.ClassOK {
 			x.note(c.response.StatusCode, verdict.Class, describe(verdict))
 		}
@@ -253,9 +253,13 @@ func (x *exchange) giveUp(last *call, v provider.Verdict) {
 		x.fail(e)
 	default:
 		x.note(http.StatusServiceUnavailable, v.Class, describe(v))
+		limit := fmt.Sprintf("max_retries is %d", x.group.Settings.MaxRetries)
+		if v.Action == provider.ActionReturn {
+			limit = "failover_status_codes does not hold its status"
+		}
 		x.fail(provider.GatewayError{
 			Status: http.StatusServiceUnavailable, Code: "no_usable_key",
-			Message: fmt.Sprintf("the provider refused each of the %d keys that were tried (%s); max_retries is %d", len(x.record.Attempts), v.Reason, x.group.Settings.MaxRetries),
+			Message: fmt.Sprintf("the provider refused each of the %d keys that were tried (%s); %s", len(x.record.Attempts), v.Reason, limit),
 		})
 	}
 }
@@ -271,7 +275,7 @@ func (x *exchange) noKey() {
 	if at, ok := x.soonest(now); ok {
 		x.fail(provider.GatewayError{
 			Status: http.StatusTooManyRequests, Code: "keys_cooling", RetryAfter: max(at.Sub(now), time.Second),
-			Message: fmt.Sprintf("every key of the group rests after rate limits; the soonest returns in %s (cooldown_wait_seconds is %d)",
+			Message: fmt.Sprintf("every key of the group rests, rate limited or without quota; the soonest returns in %s (cooldown_wait_seconds is %d)",
 				max(at.Sub(now), 0).Round(100*time.Millisecond), int(x.group.Settings.CooldownWait/time.Second)),
 		})
 		return

@@ -1,0 +1,30 @@
+package proxy_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"gpt-load/internal/fakeprovider"
+	"gpt-load/internal/fleet"
+)
+
+// TestNoFailoverKeepsTheKeySecret: with a list of statuses that leaves a dead key's out, the request ends at once, but
+// still not with the provider's answer, which quotes the operator's key.
+func TestNoFailoverKeepsTheKeySecret(t *testing.T) {
+	for _, kind := range []string{"401-echo", "402", "403-suspended"} {
+		r := newRig(t, 3, func(r *rig) []fleet.Group {
+			return []fleet.Group{r.group(1, fleet.ChannelOpenAI, set("failover_status_codes", "500-599"))}
+		})
+		r.provider.Script(fakeprovider.Rule{Then: fakeprovider.Then{Fault: kind}})
+		a := r.ask(fleet.ChannelOpenAI, "m", false)
+		if a.status != http.StatusServiceUnavailable || strings.Contains(a.body, "of-the-provider") ||
+			!strings.Contains(a.body, "no_usable_key") || !strings.Contains(a.body, "failover_status_codes") {
+			t.Errorf("%s: status %d: %s", kind, a.status, a.body)
+		}
+		r.provider.ExpectCalls(t, 1)
+		if record := r.records.wait(t, 1)[0]; record.Class == fleet.ClassOK || record.Status != http.StatusServiceUnavailable {
+			t.Errorf("%s: recorded as %d %s", kind, record.Status, record.Class)
+		}
+	}
+}
