@@ -52,6 +52,8 @@ type node struct {
 	proxy      *proxy.Handler
 	jobs       *maintenance.Runner
 	server     *http.Server
+	// endRequests ends the contexts of all requests.
+	endRequests context.CancelCauseFunc
 }
 
 // Run starts a node, serves until ctx ends, shuts down and returns. An error says what to change in the words of
@@ -228,6 +230,9 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	return errors.Join(err, writers.Wait())
 }
 
+// farewell is how long requests that are ended get to tell their clients why.
+const farewell = time.Second
+
 // drain lets requests end within the budget, and then ends them.
 func (n *node) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), n.Config.GracefulShutdownTimeout)
@@ -235,7 +240,13 @@ func (n *node) drain() error {
 	err := n.server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		n.Log.Warn("requests were cut at the end of SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", zap.Int64("requests", n.proxy.InFlight()))
-		return n.server.Close()
+		n.endRequests(proxy.ErrStopping)
+		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		defer cancel()
+		if n.server.Shutdown(ctx) != nil {
+			return n.server.Close()
+		}
+		return nil
 	}
 	return err
 }

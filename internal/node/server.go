@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -39,8 +40,11 @@ func (n *node) openServer() error {
 			return nil
 		}
 	})
+	requests, end := context.WithCancelCause(context.Background())
+	n.endRequests = end
 	n.server = &http.Server{
-		Handler: e,
+		Handler:     e,
+		BaseContext: func(net.Listener) context.Context { return requests },
 		// No ReadTimeout: net/http would take it for a client that left, in the middle of a long answer. The data plane
 		// and the control plane each bound the reading of their bodies.
 		ReadHeaderTimeout: n.Config.ReadTimeout,

@@ -90,6 +90,8 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 	switch {
 	case verdict.Class == fleet.ClassCanceled:
 		x.clientGone()
+	case verdict.Reason == provider.ReasonAborted && !x.committed:
+		x.stopped()
 	case x.committed: // the hold's bound let the beginning go while the verdict was open
 		if verdict.Class != fleet.ClassOK {
 			x.note(status, verdict.Class, describe(verdict))
@@ -130,9 +132,10 @@ func policy(p *prepared) provider.Policy {
 // blame tells the key, the address and the member how they did. The client's doing never reaches them.
 func (x *exchange) blame(c *call, chosen choice, v provider.Verdict, now time.Time) provider.Verdict {
 	switch v.Class {
-	case fleet.ClassCanceled:
+	case fleet.ClassCanceled, fleet.ClassGateway:
 		chosen.address.Release()
 		x.tellMember(chosen, upstream.MemberChoice.Release)
+		x.avoided.Add(chosen.pick)
 		return v
 	case fleet.ClassUpstream:
 		chosen.address.Fault(c.err, now)

@@ -41,6 +41,7 @@ type exchange struct {
 	faulty     []fleet.GroupID // members of an aggregate whose upstream failed
 	waited     bool            // for a resting key
 
+	reading   bool      // the request's body was asked for
 	committed bool      // the response header went out
 	aborted   bool      // the answer has begun and cannot be completed
 	sent      int64     // body bytes written to the client
@@ -124,17 +125,11 @@ func (x *exchange) readBody() bool {
 		return x.refuse(http.StatusRequestEntityTooLarge, "body_too_large",
 			fmt.Sprintf("the body has %d bytes; the limit is %d", x.r.ContentLength, maxBody))
 	}
+	x.reading = true
 	b, err := readBody(x.w, x.r, x.h.ReadTimeout)
 	if err != nil {
-		// net/http ends the context for every error of reading, our own deadline included: that client is still there.
-		if x.r.Context().Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			x.clientGone()
-			return false
-		}
-		// The rest of a broken body must not be taken for the next request.
-		x.w.Header().Set("Connection", "close")
-		return x.refuse(http.StatusBadRequest, "body_broken",
-			fmt.Sprintf("the request body could not be read to its end within SERVER_READ_TIMEOUT (%s for each MiB)", x.h.ReadTimeout))
+		x.bodyBroke(err)
+		return false
 	}
 	x.ask.body = b
 	x.ask.findModel(x.group.Channel)
@@ -144,6 +139,31 @@ func (x *exchange) readBody() bool {
 		x.capture = newCapture(b)
 	}
 	return true
+}
+
+// bodyBroke ends the exchange when the request's body cannot be read to its end. A client that is still there is told why.
+func (x *exchange) bodyBroke(err error) {
+	e := provider.GatewayError{Status: http.StatusBadRequest, Code: "body_broken"}
+	switch {
+	case errors.Is(err, errBodyTooLong):
+		e.Status, e.Code = http.StatusRequestEntityTooLarge, "body_too_large"
+		e.Message = fmt.Sprintf("the body is longer than %d bytes, which is the limit", maxBody)
+	case errors.Is(err, os.ErrDeadlineExceeded): // before the next: net/http ends the context for our own deadline too
+		e.Message = fmt.Sprintf("the request body could not be read to its end within SERVER_READ_TIMEOUT (%s for each MiB)", x.h.ReadTimeout)
+	case x.r.Context().Err() != nil:
+		x.left()
+		return
+	default:
+		e.Message = "the request body is not framed as HTTP/1.1 asks: a chunk's length or a trailer is malformed, or the end is missing"
+	}
+	if x.committed { // an answer that came before the whole body was sent
+		x.aborted = true
+		x.note(fleet.StatusClientGone, fleet.ClassCanceled, e.Code)
+		return
+	}
+	// The rest of a broken body must not be taken for the next request.
+	x.w.Header().Set("Connection", "close")
+	x.fail(e)
 }
 
 // refuse answers with an error of the gateway. It returns false, as every stage does that ends the request.
@@ -159,9 +179,20 @@ func (x *exchange) fail(e provider.GatewayError) bool {
 		e.RequestID = x.record.ID.String()
 	}
 	x.extendWrite(time.Now())
+	if !x.reading {
+		boundUnread(x.w, x.r, x.h.ReadTimeout)
+	}
 	x.committed = true
 	provider.WriteError(x.w, x.format, e)
 	return false
+}
+
+// boundUnread bounds the wait for a body that nobody reads: net/http swallows a short one before it sends the answer, and
+// would wait for a client that never sends it until the connection ends.
+func boundUnread(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+	}
 }
 
 // note sets how the record ends. What came first wins, so that a relay error does not hide its cause.
@@ -172,12 +203,45 @@ func (x *exchange) note(status int, class fleet.Class, why string) {
 	x.record.Status, x.record.Class, x.record.Error = status, class, why
 }
 
-// clientGone ends the exchange of a client that left. The transfer is aborted even when nothing went out: a client that
-// only closed its sending side would take net/http's implied 200 for an answer.
+// clientGone ends the exchange when its client went away, or looks as if: the node may be stopping, or the body be broken.
 func (x *exchange) clientGone() {
+	switch b := x.ask.body; {
+	case x.stopping():
+		x.stopped()
+	case b != nil && b.broken.err() != nil:
+		x.bodyBroke(b.broken.err())
+	default:
+		x.left()
+	}
+}
+
+// left ends the exchange of a client that left. The transfer is aborted even when nothing went out: a client that
+// only closed its sending side would take net/http's implied 200 for an answer.
+func (x *exchange) left() {
 	x.aborted = true
 	x.note(fleet.StatusClientGone, fleet.ClassCanceled, "the client closed the connection")
 }
+
+// ErrStopping is the cause that ends the context of requests which outlive the node's grace.
+var ErrStopping = fmt.Errorf("the node is shutting down: %w", context.Canceled)
+
+// stopping reports whether it is the node that ends this request.
+func (x *exchange) stopping() bool { return errors.Is(context.Cause(x.r.Context()), ErrStopping) }
+
+// stopped ends the exchange of a node that shuts down. Nobody else is blamed for it.
+func (x *exchange) stopped() {
+	if x.committed {
+		x.aborted = true
+		x.note(http.StatusServiceUnavailable, fleet.ClassGateway, codeStopping)
+		return
+	}
+	x.fail(provider.GatewayError{
+		Status: http.StatusServiceUnavailable, Code: codeStopping, RetryAfter: time.Second,
+		Message: "the node shuts down and the time it leaves its requests (SERVER_GRACEFUL_SHUTDOWN_TIMEOUT) is over; try again",
+	})
+}
+
+const codeStopping = "shutting_down"
 
 // extendWrite moves the write deadline with progress, so that SERVER_WRITE_TIMEOUT bounds one write and never cuts a
 // live stream. Moving it takes a lock in the runtime; a quarter of the timeout is near enough.
@@ -233,7 +297,9 @@ func (x *exchange) finishRecord() {
 }
 
 // gone reports whether the client has left.
-func (x *exchange) gone() bool { return errors.Is(x.r.Context().Err(), context.Canceled) }
+func (x *exchange) gone() bool {
+	return errors.Is(x.r.Context().Err(), context.Canceled) && !x.stopping()
+}
 
 // clip bounds what goes into a record.
 func clip(s string, limit int) string {

@@ -66,6 +66,7 @@ func (h *Handler) InFlight() int64 { return h.admission.inFlight.Load() }
 // completed, which is net/http's way to end a transfer so that the client sees it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.CrossOrigin != nil && h.CrossOrigin(w.Header(), r) {
+		boundUnread(w, r, h.ReadTimeout)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}

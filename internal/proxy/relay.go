@@ -49,7 +49,7 @@ func (x *exchange) relay(c *call, chosen choice) {
 		x.cut(c, chosen, &ending, errUnterminated)
 	case err == nil:
 		x.finishTrailers(c.response)
-	case x.gone() || errors.Is(err, errClientWrite):
+	case x.gone() || errors.Is(err, errClientWrite) || x.ask.body.broken.err() != nil:
 		x.record.Class = ""
 		x.clientGone()
 	default:
@@ -171,6 +171,9 @@ func (x *exchange) cut(c *call, chosen choice, ending *provider.Ending, cause er
 		reason = "stream_unterminated"
 	case errors.Is(cause, errRequestTimeout):
 		reason, message = "timeout_request", "the answer was not complete after "+x.group.Settings.RequestTimeout.String()+" (request_timeout)"
+	case errors.Is(cause, ErrStopping):
+		reason, message = codeStopping, "the gateway shuts down"
+		x.note(c.response.StatusCode, fleet.ClassGateway, reason) // so that the provider is not blamed
 	}
 	x.failLate(c, chosen, reason)
 	if c.response.ContentLength < 0 {
