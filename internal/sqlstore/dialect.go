@@ -32,8 +32,6 @@ type dialect struct {
 	// offered is an SQL expression after onConflict, the value that the new row has in a column; the old one is
 	// table.column.
 	offered func(column string) string
-	// greatest is the function that returns the greatest of its arguments.
-	greatest string
 	// returning tells whether INSERT gives back the rows that it added, and no others.
 	returning bool
 	// updateFrom is a statement that changes the rows of a table, which it calls k, by those of a query, called v, with

@@ -59,20 +59,14 @@ func addUsage(totals map[int64]*usageRow, r *fleet.RequestRecord) {
 	}
 }
 
-// addUsage adds what a batch counts of each key to what is stored.
-func (s *Store) addUsage(ctx context.Context, tx bun.Tx, totals map[int64]*usageRow) error {
+// usageOf lists the totals in the order of the primary key, as the hourly sums are.
+func usageOf(totals map[int64]*usageRow) []usageRow {
 	rows := make([]usageRow, 0, len(totals))
 	for _, row := range totals {
 		rows = append(rows, *row)
 	}
-	// In the order of the primary key, as the hourly sums are.
 	slices.SortFunc(rows, func(a, b usageRow) int { return cmp.Compare(a.KeyID, b.KeyID) })
-	return chunks(rows, func(part []usageRow) error {
-		_, err := tx.NewInsert().Model(&part).On(s.dialect.onConflict("key_id")).
-			Set("requests = key_usage.requests + " + s.dialect.offered("requests")).
-			Set("failures = key_usage.failures + " + s.dialect.offered("failures")).
-			Set("last_used_at = " + s.dialect.greatest + "(key_usage.last_used_at, " + s.dialect.offered("last_used_at") + ")").
-			Exec(ctx)
-		return err
-	})
+	return rows
 }
+
+var usageColumns = []string{"key_id", "requests", "failures", "last_used_at"}

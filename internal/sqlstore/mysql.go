@@ -27,7 +27,6 @@ var mysqlDialect = dialect{
 	hex:        func(column string) string { return "HEX(" + column + ")" },
 	onConflict: func(string) string { return "DUPLICATE KEY UPDATE" },
 	offered:    func(column string) string { return "VALUES(" + column + ")" },
-	greatest:   "GREATEST",
 	updateFrom: func(table, query string, columns []string, where string) string {
 		set := make([]string, len(columns))
 		for i, c := range columns {
@@ -35,8 +34,13 @@ var mysqlDialect = dialect{
 		}
 		return "UPDATE " + table + " AS k JOIN (" + query + ") AS v ON k.id = v.id SET " + strings.Join(set, ", ") + " WHERE " + where
 	},
-	records: func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertPlain, false) },
+	records: func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertPlain, mysqlAddUsage, false) },
 }
+
+// mysqlAddUsage is what sqliteAddUsage is. VALUES in this sense is called deprecated by MySQL; MariaDB does not know the other
+// way.
+const mysqlAddUsage = " ON DUPLICATE KEY UPDATE requests = requests + VALUES(requests), " +
+	"failures = failures + VALUES(failures), last_used_at = GREATEST(last_used_at, VALUES(last_used_at))"
 
 // bunMySQL is bun's dialect without its look at the version, which needs the server at once and would let MariaDB take ways
 // that MySQL does not know.

@@ -24,7 +24,6 @@ var postgresDialect = dialect{
 	hex:        func(column string) string { return "upper(encode(" + column + ", 'hex'))" },
 	onConflict: doUpdate,
 	offered:    excluded,
-	greatest:   "GREATEST",
 	returning:  true,
 	updateFrom: updateSetFrom,
 	records:    func(tx bun.Tx) recordInserter { return arrayInsert{tx} },

@@ -73,14 +73,16 @@ func (s *Store) writeBatch(ctx context.Context, b requestlog.Batch, look bool) e
 				return err
 			}
 		}
-		sums, err := s.insertRecords(ctx, tx, records)
+		insert := s.dialect.records(tx)
+		defer insert.close()
+		sums, err := insertRecords(ctx, insert, records)
 		if err != nil {
 			return err
 		}
 		if err := s.rollUp(ctx, tx, sums.hours); err != nil {
 			return err
 		}
-		if err := s.addUsage(ctx, tx, sums.keys); err != nil {
+		if err := insert.usage(ctx, usageOf(sums.keys)); err != nil {
 			return err
 		}
 		_, err = tx.NewUpdate().Model((*sourceRow)(nil)).Set("position = ?", b.Position).Where("source = ?", source).Exec(ctx)
@@ -144,10 +146,8 @@ func newRecords(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) (
 }
 
 // insertRecords inserts the records and sums them up.
-func (s *Store) insertRecords(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) (recordSums, error) {
+func insertRecords(ctx context.Context, insert recordInserter, records []fleet.RequestRecord) (recordSums, error) {
 	sums := recordSums{hours: make(map[statKey]*statRow), keys: make(map[int64]*usageRow)}
-	insert := s.dialect.records(tx)
-	defer insert.close()
 	rows := make([]recordRow, 0, min(len(records), insert.room()))
 	for len(records) > 0 {
 		part := records[:min(len(records), insert.room())]

@@ -45,12 +45,15 @@ var sqliteDialect = dialect{
 	hex:        func(column string) string { return "hex(" + column + ")" },
 	onConflict: doUpdate,
 	offered:    excluded,
-	greatest:   "MAX",
 	returning:  true,
 	updateFrom: updateSetFrom,
-	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, true) },
+	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, sqliteAddUsage, true) },
 	reclaim:    reclaimSQLite,
 }
+
+// sqliteAddUsage ends an INSERT into key_usage that adds to the rows that are there.
+const sqliteAddUsage = " ON CONFLICT (key_id) DO UPDATE SET requests = requests + EXCLUDED.requests, " +
+	"failures = failures + EXCLUDED.failures, last_used_at = MAX(last_used_at, EXCLUDED.last_used_at)"
 
 // aloneSQLite is a write transaction: it begins IMMEDIATE, which no two do at once.
 func aloneSQLite(ctx context.Context, s *Store, fn func(ctx context.Context, db session) error) error {
