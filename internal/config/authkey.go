@@ -40,7 +40,7 @@ func EnsureAuthKey(dataDir string) (key secret.Text, path string, created bool, 
 		return key, path, false, err
 	}
 	if err != nil {
-		return secret.Text{}, path, false, fmt.Errorf("storing the generated auth key in %s: %w; or set AUTH_KEY", path, err)
+		return secret.Text{}, path, false, fmt.Errorf("the generated AUTH_KEY cannot be kept in %s (DATA_DIR), which does not take a file: %w; make room, or set AUTH_KEY", dataDir, cause(err))
 	}
 	return key, path, true, nil
 }

@@ -196,6 +196,21 @@ func TestRulesOverSeveralEntries(t *testing.T) {
 	}
 }
 
+func TestDSNsOfUnknownKinds(t *testing.T) {
+	_, err := load(t, nil, "DATABASE_DSN=oracle://u:canary@h/d", "REDIS_DSN=http://:canary@h", "AUTH_KEY=sk-1", "PORT=70000")
+	if err == nil || strings.Contains(err.Error(), "canary") {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"DATABASE_DSN: names a kind of database that is not known; it must be a path", "REDIS_DSN: must be a URL: redis://", "PORT: "} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("missing: %s in %v", words, err)
+		}
+	}
+	for _, dsn := range []string{"a b://c.db", "./a://b.db", "host=h password=x://y dbname=d", "SQLITE://x.db"} {
+		mustLoad(t, nil, "DATABASE_DSN="+dsn)
+	}
+}
+
 func TestBrokenFilesQuoteNothing(t *testing.T) {
 	for _, c := range []struct{ name, file, content, says string }{
 		{"text instead of YAML", "gpt-load.yaml", "canary-canary", "is not valid YAML"},
@@ -253,12 +268,15 @@ func TestPasswordsOfDSNsAreSecrets(t *testing.T) {
 		"rediss://default:canary@h:6380/0":                   "canary",
 		"redis://:canary@h:26379/0?master_set=m&addr=h2:263": "canary",
 	} {
-		var want []string
-		if password != "" {
-			want = []string{password}
+		env, want := []string{"DATABASE_DSN=" + dsn}, []string{}
+		if strings.HasPrefix(dsn, "redis") {
+			env, want = []string{"REDIS_DSN=" + dsn, "AUTH_KEY=sk-1"}, []string{"sk-1", dsn}
 		}
-		var got []string
-		for _, s := range mustLoad(t, nil, "DATABASE_DSN="+dsn).Secrets() {
+		if password != "" {
+			want = append(want, password)
+		}
+		got := []string{}
+		for _, s := range mustLoad(t, nil, env...).Secrets() {
 			got = append(got, s.Reveal())
 		}
 		if !slices.Equal(got, want) {

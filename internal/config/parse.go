@@ -182,6 +182,31 @@ func checkEncryptionKey(t secret.Text) error {
 	return nil
 }
 
+// checkDatabaseDSN refuses what no store takes by its scheme, so that it is reported beside the other faults; whoever
+// opens the database reads the rest. Neither quotes a DSN: it may hold a password.
+func checkDatabaseDSN(t secret.Text) error {
+	scheme, _, found := strings.Cut(strings.TrimSpace(t.Reveal()), "://")
+	if !found || strings.ContainsAny(scheme, "@/=( ") { // a path, or "://" inside a password or a parameter
+		return nil
+	}
+	if !slices.Contains([]string{"sqlite", "postgres", "postgresql", "mysql"}, strings.ToLower(scheme)) {
+		return errors.New("names a kind of database that is not known; it must be " + databaseForms)
+	}
+	return nil
+}
+
+// checkRedisDSN is checkDatabaseDSN for Redis.
+func checkRedisDSN(t secret.Text) error {
+	if t.IsEmpty() {
+		return nil
+	}
+	scheme, _, found := strings.Cut(strings.TrimSpace(t.Reveal()), "://")
+	if !found || !slices.Contains([]string{"redis", "rediss", "unix"}, strings.ToLower(scheme)) {
+		return errors.New("must be " + redisForms)
+	}
+	return nil
+}
+
 // clip keeps a wrong value in a message short.
 func clip(s string) string {
 	const limit = 60

@@ -43,6 +43,12 @@ const (
 	maxKeyBytes    = 512 // of AUTH_KEY: what settings allows for a proxy key, which it starts as
 )
 
+// The accepted forms of DSNs in words.
+const (
+	databaseForms = "a path or sqlite:// URL; postgres://user:password@host:5432/db, or host=... dbname=...; mysql://user:password@host:3306/db, user:password@tcp(host:3306)/db, or user@unix(/path)/db"
+	redisForms    = "a URL: redis://, rediss:// for TLS, or unix://; Sentinel as redis://host:26379/0?master_set=NAME&addr=host2:26379, Cluster by several addr"
+)
+
 // The names and defaults are those of GPT-Load 1.x where it has the entry.
 var table = []Entry{
 	text("HOST", "server", "0.0.0.0", "an address or a host name", "Address to listen on. 127.0.0.1 serves this machine only.",
@@ -71,10 +77,10 @@ var table = []Entry{
 
 	text("DATA_DIR", "storage", defaultDataDir, "a folder", "What the process keeps beside the database: the generated auth key and request records on their way to the database.",
 		func(c *Config, s string) error { c.DataDir = s; return nil }),
-	fromDataDir(secretText("DATABASE_DSN", "storage", "a path or sqlite:// URL; postgres://user:password@host:5432/db, or host=... dbname=...; mysql://user:password@host:3306/db, user:password@tcp(host:3306)/db, or user@unix(/path)/db", "The database: a path for the embedded SQLite, PostgreSQL, or MySQL. The nodes of a fleet share one.",
-		func(c *Config, t secret.Text) error { c.DatabaseDSN = t; return nil }), "gpt-load.db"),
-	secretText("REDIS_DSN", "fleet", "a URL: redis://, rediss:// for TLS, or unix://; Sentinel as redis://host:26379/0?master_set=NAME&addr=host2:26379, Cluster by several addr", "Redis of the fleet: changes, records and leadership travel through it. Empty runs a single node.",
-		func(c *Config, t secret.Text) error { c.RedisDSN = t; return nil }),
+	fromDataDir(secretText("DATABASE_DSN", "storage", databaseForms, "The database: a path for the embedded SQLite, PostgreSQL, or MySQL. The nodes of a fleet share one.",
+		func(c *Config, t secret.Text) error { c.DatabaseDSN = t; return checkDatabaseDSN(t) }), "gpt-load.db"),
+	secretText("REDIS_DSN", "fleet", redisForms, "Redis of the fleet: changes, records and leadership travel through it. Empty runs a single node.",
+		func(c *Config, t secret.Text) error { c.RedisDSN = t; return checkRedisDSN(t) }),
 	text("REDIS_KEY_PREFIX", "fleet", "gpt-load", "1 to 64 letters, digits, and any of . _ -", "What the names of all keys in Redis begin with. Fleets that share a Redis need different ones.",
 		func(c *Config, s string) error { c.RedisKeyPrefix = s; return checkKeyPrefix(s) }),
 	flag("IS_SLAVE", "fleet", "This node is a follower: it serves like the others but never leads the fleet. With false it competes for leading, which does the background work.",
