@@ -64,7 +64,7 @@ func (v *groupValidator) headerValue(field, value string) {
 		}
 		name, behind, closed := strings.Cut(after, "}")
 		if !closed || !slices.Contains(HeaderVariables, name) {
-			v.fault(field, "${%s is not a variable; there are ${%s}", clip(name), strings.Join(HeaderVariables, "}, ${"))
+			v.fault(field, "${%s} is not a variable; there are ${%s}", clip(name), strings.Join(HeaderVariables, "}, ${"))
 			return
 		}
 		rest = behind

@@ -119,7 +119,7 @@ func TestValidateGroupOneFault(t *testing.T) {
 		"hop by hop":           {header("Transfer-Encoding", "1"), "header_rules[0].name", "cannot be changed"},
 		"content length":       {header("content-length", "1"), "header_rules[0].name", "cannot be changed"},
 		"line break":           {header("X-A", "1\r\nX-B: 2"), "header_rules[0].value", "line break"},
-		"unknown variable":     {header("X-A", "${API_KEY}${NOPE}"), "header_rules[0].value", "${NOPE is not"},
+		"unknown variable":     {header("X-A", "${API_KEY}${NOPE}"), "header_rules[0].value", "${NOPE} is not"},
 		"open variable":        {header("X-A", "${API_KEY"), "header_rules[0].value", "not a variable"},
 		"redirect twice":       {func(g *fleet.Group) { g.ModelRedirects = []fleet.ModelRedirect{{"a", "b"}, {"a", "c"}} }, "model_redirects[1].from", "one target"},
 		"long model":           {func(g *fleet.Group) { g.ModelRedirects = []fleet.ModelRedirect{{strings.Repeat("m", 257), "b"}} }, "model_redirects[0].from", "256"},
