@@ -88,6 +88,23 @@ func PathStreams(ch fleet.Channel, escapedPath string) bool {
 	return ok && action == "streamGenerateContent"
 }
 
+// NamesDeployment reports whether a path of the OpenAI dialect names what serves it itself, beside or instead of the
+// body's model: deployments/{name}/... (Azure) or engines/{name}/... (OpenAI's own of old).
+func NamesDeployment(ch fleet.Channel, escapedPath string) bool {
+	if ch != fleet.ChannelOpenAI && ch != fleet.ChannelOpenAIResponse {
+		return false
+	}
+	for rest := escapedPath; rest != ""; {
+		var segment string
+		segment, rest = nextSegment(rest)
+		switch decodedSegment(segment) {
+		case "deployments", "engines":
+			return strings.Trim(rest, "/") != ""
+		}
+	}
+	return false
+}
+
 // IsModelList reports whether the request lists models: GET /v1/models, /v1beta/models and
 // /v1beta/openai/models, with or without the version (an upstream address may already end in it) and with or
 // without a final slash.

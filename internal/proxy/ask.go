@@ -29,7 +29,8 @@ type ask struct {
 	stream bool
 	json   bool // the body is, or may be, a JSON object
 
-	validated, isValid bool // see valid
+	validated, isValid    bool // see valid
+	caseSought, caseFound bool // see otherCase
 	// unsure says why the model of this request cannot be known; empty when it is known or there is none.
 	unsure string
 }

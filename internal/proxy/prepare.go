@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 
@@ -31,6 +32,10 @@ func (a *ask) modelFor(g *snapshot.Group) (send string, refusal *provider.Gatewa
 		why := a.unsure
 		switch {
 		case why != "":
+		case provider.NamesDeployment(g.Channel, a.path):
+			why = "its path names a deployment, whose model nobody here knows"
+		case a.otherCase():
+			why = "the body has a member that differs from model only in case, which some servers take for it"
 		case a.where == modelInJSON && !a.valid():
 			why = "the body is not valid JSON"
 		case a.where == modelNowhere && a.method == http.MethodPost && provider.FormatOf(g.Channel, a.path) == provider.FormatGemini:
@@ -61,6 +66,24 @@ func (a *ask) valid() bool {
 		a.validated, a.isValid = true, jsonbody.Valid(a.body.data)
 	}
 	return a.isValid
+}
+
+// otherCase reports whether the body has a member whose name is model but for its case. Servers written in Go take such a
+// member for model (encoding/json), so a list that looks at model alone would let any model pass.
+func (a *ask) otherCase() bool {
+	if !a.json || a.where == modelInPath {
+		return false
+	}
+	if !a.caseSought {
+		a.caseSought = true
+		for name := range jsonbody.Parse(a.body.data).Members() {
+			text, ok := name.Bytes()
+			if ok && bytes.EqualFold(text, []byte("model")) && string(text) != "model" {
+				a.caseFound = true
+			}
+		}
+	}
+	return a.caseFound
 }
 
 // prepare applies the group's redirects and overrides.

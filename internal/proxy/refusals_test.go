@@ -28,3 +28,29 @@ func TestNoFailoverKeepsTheKeySecret(t *testing.T) {
 		}
 	}
 }
+
+// TestStrictModelsElsewhere: what some servers take for the model, beside the member model, is no way past a strict list.
+func TestStrictModelsElsewhere(t *testing.T) {
+	r := newRig(t, 1, func(r *rig) []fleet.Group {
+		return []fleet.Group{r.group(1, fleet.ChannelOpenAI, func(g *fleet.Group) {
+			g.ModelRedirects, g.ModelRedirectStrict = []fleet.ModelRedirect{{From: "allowed", To: "real-model"}}, true
+		}), r.group(2, fleet.ChannelOpenAI)}
+	})
+	for _, c := range [][2]string{
+		{"/v1/chat/completions", `{"Model":"forbidden"}`},
+		{"/v1/chat/completions", `{"model":"allowed","MODEL":"forbidden"}`},
+		{"/v1/chat/completions", `{"model":"allowed","m\u004fdel":"forbidden"}`},
+		{"/openai/deployments/forbidden/chat/completions?api-version=1", `{"messages":[]}`},
+		{"/openai/deployments/forbidden/chat/completions", `{"model":"allowed"}`},
+		{"/openai/%64eployments/forbidden/chat/completions", `{}`},
+		{"/v1/engines/forbidden/completions", `{}`},
+	} {
+		if a := r.send(http.MethodPost, "/proxy/g1"+c[0], c[1]); a.status != http.StatusBadRequest || !strings.Contains(a.body, "model_unknown") {
+			t.Errorf("%s %s: status %d: %s", c[0], c[1], a.status, a.body)
+		}
+		if a := r.send(http.MethodPost, "/proxy/g2/echo"+c[0], c[1]); a.status != http.StatusOK {
+			t.Errorf("%s %s, without a list: status %d: %s", c[0], c[1], a.status, a.body)
+		}
+	}
+	r.provider.ExpectCalls(t, 7)
+}
