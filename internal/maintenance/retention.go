@@ -19,6 +19,11 @@ type RecordStore interface {
 	ReclaimSpace(ctx context.Context, pages int) (freed int, err error)
 	// SweepDeletedGroups deletes, in short transactions, the keys of deleted groups that a deletion cut short left behind.
 	SweepDeletedGroups(ctx context.Context) error
+	// ForgetDeletedKeys forgets some of the keys that were deleted before t and returns how many; 0 when there are none
+	// left. A node that has not heard of them by then reads all keys again.
+	ForgetDeletedKeys(ctx context.Context, t time.Time) (forgotten int, err error)
+	// SweepKeyUsage deletes some of what is counted of keys that are gone and returns how many; 0 when there is nothing left.
+	SweepKeyUsage(ctx context.Context) (deleted int, err error)
 }
 
 const (
@@ -31,6 +36,8 @@ const (
 	// statsKept is how long hourly sums stay at least: a year and a month, so that a month can be compared with the
 	// same one a year before. A longer retention of records keeps them as long.
 	statsKept = 400 * 24 * time.Hour
+	// deletionsKept is how long deletions of keys are remembered for nodes that were away.
+	deletionsKept = 24 * time.Hour
 )
 
 // Retention deletes records that are older than the retention time, and what is left of deleted groups.
@@ -51,6 +58,9 @@ func (r *Retention) Job() Job { return Job{Name: "retention", Pause: retentionPa
 func (r *Retention) runOnce(ctx context.Context) error {
 	if err := r.store.SweepDeletedGroups(ctx); err != nil {
 		return fmt.Errorf("deleting the keys of deleted groups: %w", err)
+	}
+	if err := r.deletedKeys(ctx); err != nil {
+		return err
 	}
 	// Space before records: also that of an earlier run that was stopped, and of what an operator deleted.
 	if _, err := chunks(ctx, "returning free space", r.reclaim); err != nil {
@@ -76,6 +86,18 @@ func (r *Retention) runOnce(ctx context.Context) error {
 	pages, err := chunks(ctx, "returning free space", r.reclaim)
 	r.log.Info("old request records were deleted", zap.Int("records", records), zap.Int("hourly_sums", stats),
 		zap.Int("pages_returned", pages), zap.Duration("took", time.Since(begun)))
+	return err
+}
+
+// deletedKeys clears away what deletions of keys leave.
+func (r *Retention) deletedKeys(ctx context.Context) error {
+	heard := time.Now().Add(-deletionsKept)
+	_, err := chunks(ctx, "forgetting deleted keys", func(ctx context.Context) (int, error) {
+		return r.store.ForgetDeletedKeys(ctx, heard)
+	})
+	if err == nil {
+		_, err = chunks(ctx, "deleting the usage of keys that are gone", r.store.SweepKeyUsage)
+	}
 	return err
 }
 

@@ -12,6 +12,8 @@ import (
 type archive struct {
 	records, stats, pages int
 	orphans               int       // keys of deleted groups
+	deletions, usage      int       // of keys that are gone
+	deletedBefore         time.Time // of the last call
 	before, statsBefore   time.Time // of the last call
 	largest               int
 	calls                 int
@@ -62,6 +64,19 @@ func (a *archive) SweepDeletedGroups(context.Context) error {
 	return nil
 }
 
+func (a *archive) ForgetDeletedKeys(_ context.Context, t time.Time) (int, error) {
+	a.deletedBefore = t
+	n := min(a.deletions, 3)
+	a.deletions -= n
+	return n, nil
+}
+
+func (a *archive) SweepKeyUsage(context.Context) (int, error) {
+	n := min(a.usage, 3)
+	a.usage -= n
+	return n, nil
+}
+
 func forDays(n int) func() time.Duration {
 	return func() time.Duration { return time.Duration(n) * 24 * time.Hour }
 }
@@ -92,11 +107,15 @@ func TestRetentionDeletesInChunksAndReturnsTheSpace(t *testing.T) {
 func TestRetentionForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logs := observed()
-		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3}
+		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7}
+		begun := time.Now()
 		if err := NewRetention(a, forDays(0), log).runOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if a.records != 5 || a.stats != 5 || a.pages+a.orphans != 0 || logs.Len() != 0 {
+		if !a.deletedBefore.Equal(begun.Add(-24 * time.Hour)) {
+			t.Errorf("deletions before %v were forgotten", a.deletedBefore)
+		}
+		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage != 0 || logs.Len() != 0 {
 			t.Errorf("left: %+v, log %v", a, logs.All())
 		}
 	})

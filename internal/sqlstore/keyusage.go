@@ -37,6 +37,30 @@ func (s *Store) KeyUsage(ctx context.Context, ids []fleet.KeyID) (map[fleet.KeyI
 	return usage, nil
 }
 
+// SweepKeyUsage deletes at most 500 rows of the usage of keys that are gone, and returns how many: a record may be written
+// after the key that it names was deleted. Call it until it returns 0.
+func (s *Store) SweepKeyUsage(ctx context.Context) (deleted int, err error) {
+	const doing = "deleting the usage of keys that are gone"
+	var gone []int64
+	// The look takes a second with a million keys, so it is outside of the transaction; a key that is gone stays gone.
+	err = s.read(ctx, doing, func(ctx context.Context, db bun.IDB) error {
+		return db.NewSelect().Model((*usageRow)(nil)).Column("key_id").
+			Where("NOT EXISTS (SELECT 1 FROM provider_keys WHERE provider_keys.id = key_usage.key_id)").Limit(maxRows).Scan(ctx, &gone)
+	})
+	if err != nil || len(gone) == 0 {
+		return 0, err
+	}
+	slices.Sort(gone)
+	err = s.write(ctx, doing, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewDelete().Model((*usageRow)(nil)).Where("key_id IN (?)", bun.List(gone)).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(gone), nil
+}
+
 // addUsage adds the attempts of a record.
 func addUsage(totals map[int64]*usageRow, r *fleet.RequestRecord) {
 	for i := range r.Attempts[:min(len(r.Attempts), maxAttempts)] {
