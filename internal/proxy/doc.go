@@ -17,12 +17,14 @@
 //	silent until a timeout                 -              fault               never the same address again
 //	silent until first_token_timeout       -              fault               another key or address first
 //	client went away                       -              -                   upstream cancelled, recorded as 499
+//	client's body broke off or stopped     -              -                   400 where nothing went out yet
+//	the node stops                         -              -                   503, or error event and aborted transfer
 //	cut or stalled after the first byte    -              fault               error event, aborted transfer
 //
 // Nothing is tried again after the first byte of an answer went out, when the body was too large to keep, or past
 // max_retries. When no attempt is left the client gets the provider's own answer where it speaks about the request
 // or the provider (5xx, 429), and an error of the gateway where it speaks about an operator's key (401, 402, 403):
-// such answers quote parts of the key and would make the client doubt its own.
+// such answers quote the key or parts of it and would make the client doubt its own. failover_status_codes do not change that.
 //
 // What differs between what a client sends and what the upstream gets, apart from what the operator configured:
 //
