@@ -60,7 +60,7 @@ const (
 func awaitStates(pids []int, states string) error {
 	often := time.NewTicker(time.Millisecond)
 	defer often.Stop()
-	patience := time.NewTimer(stopTimeout)
+	patience := time.NewTimer(defaultStopTimeout)
 	defer patience.Stop()
 	for _, pid := range pids {
 		for {
@@ -71,24 +71,25 @@ func awaitStates(pids []int, states string) error {
 			select {
 			case <-often.C:
 			case <-patience.C:
-				return fmt.Errorf("process %d is in state %c for %s, not in one of %s", pid, state, stopTimeout, states)
+				return fmt.Errorf("process %d is in state %c for %s, not in one of %s", pid, state, defaultStopTimeout, states)
 			}
 		}
 	}
 	return nil
 }
 
-// thawer is a shell that lets frozen processes go on when the process that froze them dies. Without it they would stand
-// still for ever: the kernel kills the frozen server itself, but its children end only when they run and notice.
-type thawer struct {
+// lastWill is a shell that signals processes when the process that started it dies before it revokes that.
+type lastWill struct {
 	pids []int
 	cmd  *exec.Cmd
 	hold io.WriteCloser
 }
 
-func startThawer(pids []int) (*thawer, error) {
+// startLastWill makes the shell that will send the signal, such as CONT, to the process ids; a negative one is a process
+// group, as in kill(1).
+func startLastWill(signal string, pids ...int) (*lastWill, error) {
 	// The read ends with the pipe, and the pipe with this process.
-	args := []string{"-c", `read -r _; [ $# = 0 ] || kill -CONT "$@" 2>/dev/null`, "thawer"}
+	args := []string{"-c", `read -r _; [ $# = 0 ] || kill -s ` + signal + ` -- "$@" 2>/dev/null`, "last-will"}
 	for _, pid := range pids {
 		args = append(args, strconv.Itoa(pid))
 	}
@@ -101,12 +102,15 @@ func startThawer(pids []int) (*thawer, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &thawer{pids: pids, cmd: cmd, hold: hold}, nil
+	return &lastWill{pids: pids, cmd: cmd, hold: hold}, nil
 }
 
-// stop ends the shell; the processes were thawed or are dead.
-func (t *thawer) stop() {
-	_ = t.cmd.Process.Kill()
-	_ = t.cmd.Wait()
-	_ = t.hold.Close()
+// revoke ends the shell without its signal.
+func (w *lastWill) revoke() {
+	if w == nil {
+		return
+	}
+	_ = w.cmd.Process.Kill()
+	_ = w.cmd.Wait()
+	_ = w.hold.Close()
 }

@@ -12,7 +12,6 @@ import (
 const (
 	dirPrefix     = "gpt-load-servers-"
 	unnamedPrefix = "gpt-load-unnamed-"
-	ownerFile     = ".owner"
 )
 
 // Dir is a directory for servers, with a short path that every user can enter. What a killed process leaves of its own
@@ -20,7 +19,7 @@ const (
 type Dir struct {
 	Path string
 
-	owner *os.File // locked as long as this process lives
+	lock *os.File // held as long as this process lives
 }
 
 // MakeDir makes a directory below os.TempDir.
@@ -31,7 +30,7 @@ func MakeDir() (*Dir, error) {
 		return nil, err
 	}
 	d := &Dir{Path: filepath.Join(filepath.Dir(path), dirPrefix+filepath.Base(path)[len(unnamedPrefix):])}
-	if d.owner, err = lockOwner(path); err == nil {
+	if d.lock, err = lockDir(path); err == nil {
 		// Under its final name only once locked: until then nobody takes it for an orphan.
 		err = errors.Join(os.Chmod(path, 0o711), os.Rename(path, d.Path))
 	}
@@ -42,7 +41,7 @@ func MakeDir() (*Dir, error) {
 }
 
 // Remove removes the directory with everything in it.
-func (d *Dir) Remove() error { return errors.Join(os.RemoveAll(d.Path), d.owner.Close()) }
+func (d *Dir) Remove() error { return errors.Join(os.RemoveAll(d.Path), d.lock.Close()) }
 
 // NewDir is MakeDir for the length of a test; it returns the path.
 func NewDir(tb testing.TB) string {
@@ -59,16 +58,16 @@ func NewDir(tb testing.TB) string {
 	return dir.Path
 }
 
-// lockOwner takes the directory, unless a living process has it. The kernel unlocks with the process.
-func lockOwner(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, ownerFile), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
+// lockDir takes the directory, unless a living process has it. The kernel unlocks with the process.
+func lockDir(path string) (*os.File, error) {
+	dir, err := os.OpenFile(path, syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(err, file.Close())
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(err, dir.Close())
 	}
-	return file, nil
+	return dir, nil
 }
 
 // removeOrphans removes the directories of processes that are gone. Other users' are left alone: they cannot be locked.
@@ -77,13 +76,10 @@ func removeOrphans() {
 	if err != nil {
 		return
 	}
-	for _, dir := range dirs {
-		if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
-			continue
-		}
-		if owner, err := lockOwner(dir); err == nil {
-			_ = os.RemoveAll(dir)
-			_ = owner.Close()
+	for _, path := range dirs {
+		if lock, err := lockDir(path); err == nil {
+			_ = os.RemoveAll(path)
+			_ = lock.Close()
 		}
 	}
 }

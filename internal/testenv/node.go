@@ -1,18 +1,17 @@
 package testenv
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -46,111 +45,84 @@ func Build(ctx context.Context, dir string, race bool) (string, error) {
 	return binary, nil
 }
 
-// Node is one running process.
+// Node is a gpt-load of its own, with the life of a Process: after Kill, Restart starts it at the same address, in the
+// same directory.
 type Node struct {
+	Process
 	URL string // base URL, without a path
 	Dir string // its working directory; the data folder is below it
-
-	run  *processRun
-	done chan struct{} // closed when the process has ended and its log is complete
-
-	mu   sync.Mutex
-	logs strings.Builder
 }
 
-// StartNode starts a node in dir and returns when it serves. env overrides the defaults: a free port on loopback, AuthKey,
-// JSON logs at debug level, and no outgoing proxy. Nothing of the caller's own environment configures it.
+// nodeStopTimeout is longer than any drain that a test asks for.
+const nodeStopTimeout = 2 * time.Minute
+
+// StartNode starts a node in dir and returns when it is ready to serve. env overrides the defaults: a free port on
+// loopback, AuthKey, JSON logs at debug level, and no outgoing proxy. Nothing of the caller's own environment configures
+// it. When ctx ends, the node is asked to end as an operator would. A node that does not start is returned with the
+// error, for its Logs.
 func StartNode(ctx context.Context, binary, dir string, env ...string) (*Node, error) {
-	n := &Node{Dir: dir, done: make(chan struct{})}
-	cmd := exec.Command(binary)
-	cmd.Dir = dir
-	cmd.Env = slices.Concat([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GORACE=halt_on_error=1",
-		"HOST=127.0.0.1", "PORT=0", "AUTH_KEY=" + AuthKey, "LOG_FORMAT=json", "LOG_LEVEL=debug", "TZ=UTC",
-	}, env)
-	pipe, writer, err := os.Pipe()
+	port, err := reservePort()
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stdout, cmd.Stderr = writer, writer
-	n.run, err = startProcess(cmd)
-	_ = writer.Close()
+	n := &Node{Dir: dir, URL: "http://" + port.address()}
+	n.Process = Process{
+		name: "the node", dir: dir, log: filepath.Join(dir, "node.log"), ports: []*portReservation{port},
+		stopSignal: syscall.SIGTERM, stopTimeout: nodeStopTimeout, answers: n.ready,
+		command: func() *exec.Cmd {
+			cmd := exec.Command(binary)
+			cmd.Dir = dir
+			cmd.Env = slices.Concat([]string{
+				"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GORACE=halt_on_error=1",
+				"HOST=127.0.0.1", "PORT=" + strconv.Itoa(port.number), "AUTH_KEY=" + AuthKey,
+				"LOG_FORMAT=json", "LOG_LEVEL=debug", "TZ=UTC",
+			}, env)
+			return cmd
+		},
+	}
+	// A former node of this directory may have left its own.
+	if err := os.RemoveAll(n.log); err != nil {
+		return n, err
+	}
+	if err := n.start(ctx); err != nil {
+		return n, errors.Join(err, n.Kill())
+	}
+	context.AfterFunc(ctx, func() { _ = n.Stop() })
+	return n, nil
+}
+
+// ready asks as a load balancer does.
+func (n *Node) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.URL+"/readyz", nil)
 	if err != nil {
-		_ = pipe.Close()
-		return nil, err
+		return err
 	}
-	address := make(chan string, 1)
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		n.read(pipe, address)
-	}()
-	go n.live(ctx, read)
-	timeout := time.NewTimer(startTimeout)
-	defer timeout.Stop()
-	select {
-	case addr := <-address:
-		n.URL = "http://" + addr
-		return n, nil
-	case <-n.done:
-		return n, fmt.Errorf("the node ended before it served: %w\n%s", n.run.err, n.Logs())
-	case <-timeout.C:
-		_ = n.Kill()
-		return n, fmt.Errorf("the node did not serve within %s\n%s", startTimeout, n.Logs())
+	request.Close = true
+	answer, err := direct.RoundTrip(request)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(answer.Body, 4<<10))
+		return fmt.Errorf("GET /readyz: %s: %s", answer.Status, text)
+	}
+	return nil
 }
 
-// live waits for the end of the node. When ctx ends first, it asks the node to end as an operator would, and insists
-// after a while.
-func (n *Node) live(ctx context.Context, read <-chan struct{}) {
-	defer close(n.done)
-	select {
-	case <-ctx.Done():
-		_ = n.run.cmd.Process.Signal(syscall.SIGTERM)
-		patience := time.NewTimer(stopTimeout)
-		defer patience.Stop()
-		select {
-		case <-patience.C:
-			_ = n.run.cmd.Process.Kill()
-		case <-n.run.done:
-		}
-	case <-n.run.done:
-	}
-	<-n.run.done
-	<-read
-}
+// direct uses no proxy, whatever the environment says.
+var direct = &http.Transport{}
 
-// read collects the log and finds the line that says where the node listens.
-func (n *Node) read(from io.ReadCloser, address chan<- string) {
-	defer func() { _ = from.Close() }()
-	lines := bufio.NewReader(from)
-	for {
-		line, err := lines.ReadString('\n')
-		n.mu.Lock()
-		n.logs.WriteString(line)
-		n.mu.Unlock()
-		var entry struct {
-			Message string `json:"message"`
-			Address string `json:"address"`
-		}
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Message == "ready" {
-			address <- entry.Address
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-// Logs is everything the node has printed so far.
+// Logs is everything the node has printed so far, over all its runs.
 func (n *Node) Logs() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.logs.String()
+	text, err := os.ReadFile(n.log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err.Error()
+	}
+	return string(text)
 }
-
-// PID is the process id.
-func (n *Node) PID() int { return n.run.cmd.Process.Pid }
 
 // Client is an admin client of this node.
 func (n *Node) Client() *adminclient.Client {
@@ -161,29 +133,10 @@ func (n *Node) Client() *adminclient.Client {
 	return client
 }
 
-// Stop ends the node as an operator does and waits. An error tells that it did not end well.
+// Stop ends the node for good, as an operator does, and waits. An error tells that it did not end well.
 func (n *Node) Stop() error {
-	_ = n.run.cmd.Process.Signal(syscall.SIGTERM)
-	_ = n.Thaw() // a frozen one would not hear of it
-	<-n.done
-	if n.run.err != nil {
-		return fmt.Errorf("the node ended badly: %w\n%s", n.run.err, n.Logs())
+	if err := n.Process.Stop(); err != nil {
+		return fmt.Errorf("%w\n%s", err, n.Logs())
 	}
 	return nil
-}
-
-// Freeze stops the node where it is (SIGSTOP): its connections stay open and nothing answers.
-func (n *Node) Freeze() error { return n.run.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Thaw lets a frozen node go on.
-func (n *Node) Thaw() error { return n.run.cmd.Process.Signal(syscall.SIGCONT) }
-
-// Kill ends the node like a power cut of the process: nothing of it runs any more.
-func (n *Node) Kill() error {
-	err := n.run.cmd.Process.Kill()
-	<-n.done
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	return err
 }

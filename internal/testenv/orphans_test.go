@@ -67,6 +67,8 @@ func TestOrphans(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(self)
 			cmd.Env = append(os.Environ(), orphanEnv+"="+how)
+			var complaints strings.Builder
+			cmd.Stderr = &complaints
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -84,7 +86,7 @@ func TestOrphans(t *testing.T) {
 				t.Fatalf("the process that was to end badly: %v", err)
 			}
 			if len(words) < 5 {
-				t.Fatalf("it started nothing: %q", words)
+				t.Fatalf("it started nothing: %q\n%s", words, complaints.String())
 			}
 			dir := words[0]
 			var pids []int
@@ -95,7 +97,7 @@ func TestOrphans(t *testing.T) {
 			}
 			must(t, awaitStates(pids, goneStates))
 			// Another test may be removing it at this moment, and have it locked.
-			ctx, cancel := context.WithTimeout(t.Context(), stopTimeout)
+			ctx, cancel := context.WithTimeout(t.Context(), defaultStopTimeout)
 			defer cancel()
 			must(t, poll(ctx, func() error {
 				removeOrphans()

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// stopTimeout is how long a server may take to end in good order before it is killed.
-const stopTimeout = 15 * time.Second
+// defaultStopTimeout is how long a server may take to end in good order before it is killed.
+const defaultStopTimeout = 15 * time.Second
 
 // Process is a server that runs as a process of its own. It dies with the process that started it, however that one
 // ends. The methods may be called from several goroutines, one at a time takes effect.
@@ -33,19 +33,29 @@ type Process struct {
 	answers func(ctx context.Context) error
 	// stopSignal asks the server to end in good order.
 	stopSignal syscall.Signal
+	// askAgain repeats stopSignal, for a server that may forget that it was asked.
+	askAgain bool
+	// stopTimeout is how long the server may take to end in good order before it is killed; 15 s if 0.
+	stopTimeout time.Duration
+	// leavesChildren says that children go on when the server is killed, and have to be killed too.
+	leavesChildren bool
+
+	wipe []string // what makes up the data, below dir
 
 	mu     sync.Mutex
 	run    *processRun // the latest; nil before the first
-	thawer *thawer     // while frozen
-	wipe   []string    // what makes up the data, below dir
+	frozen *lastWill   // thaws children; nil unless frozen
 	closed bool        // after Stop
 }
 
 // processRun is one run of a program, from its start to its end.
 type processRun struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended and was waited for
-	err  error         // of Wait; after done
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when the process has ended and was waited for
+	err   error         // of Wait; after done
+	heirs *lastWill     // kills children; nil where they end by themselves
+
+	killed bool // by Kill
 }
 
 // startProcess starts the command. The kernel kills the process when the thread that forked it ends (PR_SET_PDEATHSIG
@@ -55,6 +65,7 @@ func startProcess(cmd *exec.Cmd) (*processRun, error) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // a Ctrl-C in the terminal is for the program that started it
 	run := &processRun{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)
 	go run.live(started)
@@ -105,6 +116,11 @@ func (p *Process) startLocked(ctx context.Context, empty bool) error {
 	_ = log.Close()
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
+	}
+	if p.leavesChildren {
+		if p.run.heirs, err = startLastWill("KILL", -p.run.cmd.Process.Pid); err != nil {
+			return errors.Join(fmt.Errorf("starting %s: %w", p.name, err), p.killLocked())
+		}
 	}
 	if err := p.await(ctx); err != nil {
 		_ = p.killLocked()
@@ -189,8 +205,10 @@ func (p *Process) killLocked() error {
 		_ = syscall.Kill(child, syscall.SIGKILL)
 	}
 	err := p.run.cmd.Process.Kill()
+	p.run.killed = err == nil
 	<-p.run.done
 	p.thawed()
+	p.run.heirs.revoke()
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
@@ -202,7 +220,7 @@ func (p *Process) killLocked() error {
 func (p *Process) Freeze() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.thawer != nil {
+	if p.frozen != nil {
 		return nil
 	}
 	pid := p.run.cmd.Process.Pid
@@ -211,12 +229,14 @@ func (p *Process) Freeze() error {
 	}
 	// The parent stands still: no child is born any more.
 	children := descendants(pid)
-	thawer, err := startThawer(children)
+	// The kernel kills a frozen server when this process dies, but its children would stand still for ever: they end
+	// when they run and notice.
+	will, err := startLastWill("CONT", children...)
 	if err != nil {
 		_ = p.run.cmd.Process.Signal(syscall.SIGCONT)
 		return fmt.Errorf("freezing %s: %w", p.name, err)
 	}
-	p.thawer = thawer
+	p.frozen = will
 	for _, child := range children {
 		if err := syscall.Kill(child, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("freezing %s: %w", p.name, err)
@@ -229,10 +249,14 @@ func (p *Process) Freeze() error {
 func (p *Process) Thaw() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.thawer == nil {
+	return p.thawLocked()
+}
+
+func (p *Process) thawLocked() error {
+	if p.frozen == nil {
 		return nil
 	}
-	for _, child := range p.thawer.pids {
+	for _, child := range p.frozen.pids {
 		if err := syscall.Kill(child, syscall.SIGCONT); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("thawing %s: %w", p.name, err)
 		}
@@ -245,10 +269,15 @@ func (p *Process) Thaw() error {
 }
 
 func (p *Process) thawed() {
-	if p.thawer != nil {
-		p.thawer.stop()
-		p.thawer = nil
-	}
+	p.frozen.revoke()
+	p.frozen = nil
+}
+
+// Ended is closed when the current or latest run has ended, for whatever reason.
+func (p *Process) Ended() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run.done
 }
 
 // Restart starts the server again at the same address with the data it had, and returns when it answers. A server that
@@ -277,7 +306,8 @@ func (p *Process) RestartEmpty(ctx context.Context) error {
 	return p.startLocked(ctx, true)
 }
 
-// Stop ends the server for good: in good order, or by SIGKILL when it does not end within 15 s. Its directory stays.
+// Stop ends the server for good: in good order, or by SIGKILL when it takes too long. An error tells that it did not end
+// well. The directory stays.
 func (p *Process) Stop() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -292,29 +322,50 @@ func (p *Process) Stop() error {
 	return err
 }
 
-// end ends the current run in good order. A frozen server cannot, so it is killed.
+// end ends the current run in good order. A frozen server goes on first, to hear of it.
 func (p *Process) end() error {
 	if p.run == nil {
 		return nil
 	}
-	if p.thawer != nil {
-		return p.killLocked()
+	select {
+	case <-p.run.done:
+		p.thawed()
+		return p.judge()
+	default:
 	}
-	often := time.NewTicker(200 * time.Millisecond)
-	defer often.Stop()
-	patience := time.NewTimer(stopTimeout)
+	timeout := p.stopTimeout
+	if timeout == 0 {
+		timeout = defaultStopTimeout
+	}
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	patience := time.NewTimer(timeout)
 	defer patience.Stop()
+	_ = p.run.cmd.Process.Signal(p.stopSignal)
+	if err := p.thawLocked(); err != nil {
+		return err
+	}
 	for {
-		// Asked again and again: a Redis that writes its first append-only file forgets that it was asked.
-		_ = p.run.cmd.Process.Signal(p.stopSignal)
 		select {
 		case <-p.run.done:
-			return nil
-		case <-often.C:
+			p.run.heirs.revoke()
+			return p.judge()
+		case <-again.C:
+			if p.askAgain {
+				_ = p.run.cmd.Process.Signal(p.stopSignal)
+			}
 		case <-patience.C:
-			return errors.Join(fmt.Errorf("%s did not end within %s of %s", p.name, stopTimeout, p.stopSignal), p.killLocked())
+			return errors.Join(fmt.Errorf("%s did not end within %s of %s", p.name, timeout, p.stopSignal), p.killLocked())
 		}
 	}
+}
+
+// judge says how the run ended. To be killed by Kill is no bad end.
+func (p *Process) judge() error {
+	if p.run.err == nil || p.run.killed {
+		return nil
+	}
+	return fmt.Errorf("%s ended badly: %w", p.name, p.run.err)
 }
 
 // require finds a program in PATH or in the other places where Debian keeps servers.

@@ -55,6 +55,7 @@ func StartRedis(ctx context.Context, dir string, options RedisOptions) (*RedisSe
 	s.Process = Process{
 		name: "Redis", dir: dir, log: filepath.Join(dir, "log"), stopSignal: syscall.SIGTERM, wipe: []string{"data"},
 		initialise: s.configure, command: s.command, answers: s.ready,
+		askAgain: true, // while it writes a first append-only file it cannot end, and forgets
 	}
 	if options.TLS {
 		if s.Certificate, err = WriteCertificate(dir); err != nil {

@@ -178,7 +178,7 @@ func newDatabase(tb testing.TB, create, drop func(context.Context, string) error
 	}
 	tb.Cleanup(func() {
 		// The test's own context has ended. What a dead server keeps goes with its directory.
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), defaultStopTimeout)
 		defer cancel()
 		if err := drop(ctx, name); err != nil {
 			tb.Logf("dropping database %s: %v", name, err)
