@@ -283,10 +283,11 @@ func (x *exchange) noKey() {
 		})
 		return
 	}
-	x.fail(provider.GatewayError{
-		Status: http.StatusServiceUnavailable, Code: "no_usable_key",
-		Message: "the group has no usable key: add keys, or restore or validate the invalid ones",
-	})
+	message := "the group has no usable key: add keys, or restore or validate the invalid ones"
+	if x.group.Kind == fleet.KindAggregate {
+		message = "no member of the aggregate has a usable key: add members with a weight, or keys to those that are there"
+	}
+	x.fail(provider.GatewayError{Status: http.StatusServiceUnavailable, Code: "no_usable_key", Message: message})
 }
 
 func describe(v provider.Verdict) string {

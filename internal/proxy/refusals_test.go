@@ -54,3 +54,15 @@ func TestStrictModelsElsewhere(t *testing.T) {
 	}
 	r.provider.ExpectCalls(t, 7)
 }
+
+// TestEmptyAggregate says what is missing where: an aggregate takes no keys itself.
+func TestEmptyAggregate(t *testing.T) {
+	r := newRig(t, 0, func(r *rig) []fleet.Group {
+		return []fleet.Group{r.group(1, fleet.ChannelOpenAI), {ID: 2, Name: "all", Kind: fleet.KindAggregate, Channel: fleet.ChannelOpenAI, Members: []fleet.Member{{GroupID: 1, Weight: 1, Tier: 1}}}}
+	})
+	for path, says := range map[string]string{"/proxy/g1/v1/chat/completions": "the group has no usable key", "/proxy/all/v1/chat/completions": "no member of the aggregate"} {
+		if a := r.send(http.MethodPost, path, chat("m", false)); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, says) {
+			t.Errorf("%s: status %d: %s", path, a.status, a.body)
+		}
+	}
+}
