@@ -5,13 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -80,51 +77,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestEncryptionKey(t *testing.T) {
-	ctx := t.Context()
-	for name, c := range map[string]struct {
-		first, second string
-		says          string
-	}{
-		"wrong":      {"one", "two", "their"},
-		"missing":    {"one", "", "ENCRYPTION_KEY is not set"},
-		"unexpected": {"", "two", "stored in clear"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "x.db")
-			s := openAt(t, path, c.first)
-			if err := unlock(s, c.second); err != nil {
-				t.Fatalf("while no secret is stored any passphrase is taken: %v", err)
-			}
-			if err := unlock(s, c.first); err != nil {
-				t.Fatal(err)
-			}
-			must(s.SaveSettings(ctx, map[string]string{"proxy_keys": "sk-client"}, nil))(t)
-			install := must(s.Install(ctx))(t)
-			if (install.KeyID == "") != (c.first == "") {
-				t.Errorf("key id %q", install.KeyID)
-			}
-
-			again := migrated(t, path)
-			err := unlock(again, c.second)
-			wantCode(t, err, fleet.CodeInvalid)
-			for _, part := range []string{"ENCRYPTION_KEY", "ENCRYPTION_KEY_FILE", c.says, install.KeyID} {
-				if err == nil || !strings.Contains(err.Error(), part) {
-					t.Errorf("the message does not say %q: %v", part, err)
-				}
-			}
-			_, err = again.Settings(ctx)
-			wantCode(t, err, fleet.CodeInternal) // still locked
-			if err := unlock(again, c.first); err != nil {
-				t.Error(err)
-			}
-			if got := must(again.Settings(ctx))(t); got["proxy_keys"] != "sk-client" {
-				t.Errorf("read back %v", got)
-			}
-		})
-	}
-}
-
 func TestNothingSecretStandsInAnEncryptedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	s := openAt(t, path, "correct horse")
@@ -145,19 +97,6 @@ func TestNothingSecretStandsInAnEncryptedFile(t *testing.T) {
 	}
 }
 
-// raw runs SQL beside the store, as another program would.
-func raw(t testing.TB, path, statement string, args ...any) {
-	t.Helper()
-	db, err := sql.Open("sqlite", path+"?_busy_timeout=5000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	if _, err := db.ExecContext(context.Background(), statement, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestDamagedSecrets(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "x.db")
@@ -165,14 +104,14 @@ func TestDamagedSecrets(t *testing.T) {
 	g := addGroup(t, s, fullGroup())
 	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 3), false))(t)
 	// A sealed value that is moved to another row does not open there.
-	raw(t, path, "UPDATE provider_keys SET value = (SELECT value FROM provider_keys WHERE id = ?) WHERE id = ?", int64(keys[0].ID), int64(keys[1].ID))
+	rawSQL(t, path, "UPDATE provider_keys SET value = (SELECT value FROM provider_keys WHERE id = ?) WHERE id = ?", int64(keys[0].ID), int64(keys[1].ID))
 	page, _ := must2(s.Keys(ctx, fleet.KeyQuery{Group: g.ID}))(t)
 	if len(page) != 2 || page[0].ID != keys[0].ID || page[1].ID != keys[2].ID {
 		t.Errorf("keys %v", values(page))
 	}
 	_, err := s.Key(ctx, keys[1].ID)
 	wantCode(t, err, fleet.CodeInternal)
-	raw(t, path, "UPDATE proxy_groups SET secrets = substr(secrets, 1, 40)")
+	rawSQL(t, path, "UPDATE proxy_groups SET secrets = substr(secrets, 1, 40)")
 	_, err = s.Groups(ctx)
 	wantCode(t, err, fleet.CodeInternal)
 	if err == nil || !strings.Contains(err.Error(), "group full") {
@@ -188,8 +127,8 @@ func TestADeletionThatWasCutShort(t *testing.T) {
 	gone, stays := addGroup(t, s, standard("gone")), addGroup(t, s, standard("stays"))
 	keys, _ := must2(s.AddKeys(ctx, gone.ID, texts("gone", 700), false))(t)
 	must2(s.AddKeys(ctx, stays.ID, texts("stays", 3), false))(t)
-	raw(t, path, "DELETE FROM proxy_groups WHERE id = ?", int64(gone.ID))
-	raw(t, path, "INSERT INTO deleted_groups (id, deleted_at) VALUES (?, 0)", int64(gone.ID))
+	rawSQL(t, path, "DELETE FROM proxy_groups WHERE id = ?", int64(gone.ID))
+	rawSQL(t, path, "INSERT INTO deleted_groups (id, deleted_at) VALUES (?, 0)", int64(gone.ID))
 
 	loaded := 0
 	err := s.EachKey(ctx, 0, func(list []fleet.Key) error {
@@ -224,51 +163,6 @@ func rowsOf(t testing.TB, path, table string) (n int) {
 	return n
 }
 
-func TestANewerDatabaseIsRefused(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "x.db")
-	s := migrated(t, path)
-	if err := s.Migrate(t.Context()); err != nil {
-		t.Errorf("migrating twice: %v", err)
-	}
-	raw(t, path, "INSERT INTO schema_migrations (version, name, applied_at) VALUES (9999, '9999_future', 0)")
-	err := s.Migrate(t.Context())
-	wantCode(t, err, fleet.CodeInvalid)
-	if err == nil || !strings.Contains(err.Error(), "9999") || !strings.Contains(err.Error(), "newer GPT-Load") {
-		t.Error(err)
-	}
-}
-
-// TestMain of a child process: see TestProcessesStartingAtOnce.
-const childPath = "SQLSTORE_TEST_CHILD"
-
-func TestProcessesStartingAtOnce(t *testing.T) {
-	if path := os.Getenv(childPath); path != "" {
-		s := openAt(t, path, "correct horse")
-		must(s.CreateGroup(t.Context(), standard(fmt.Sprintf("p%d", os.Getpid()))))(t)
-		return
-	}
-	path := filepath.Join(t.TempDir(), "x.db")
-	const processes = 4
-	var wg sync.WaitGroup
-	for range processes {
-		wg.Go(func() {
-			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProcessesStartingAtOnce$")
-			child.Env = append(os.Environ(), childPath+"="+path)
-			if out, err := child.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
-		})
-	}
-	wg.Wait()
-	s := openAt(t, path, "correct horse")
-	if groups := must(s.Groups(t.Context()))(t); len(groups) != processes {
-		t.Errorf("%d groups of %d processes", len(groups), processes)
-	}
-	if revision := must(s.Revision(t.Context()))(t); revision != processes {
-		t.Errorf("revision %d after %d writes", revision, processes)
-	}
-}
-
 func TestSpaceReturns(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "x.db")
@@ -281,7 +175,7 @@ func TestSpaceReturns(t *testing.T) {
 		}
 		return info.Size()
 	}
-	raw(t, path, "PRAGMA wal_checkpoint(TRUNCATE)")
+	rawSQL(t, path, "PRAGMA wal_checkpoint(TRUNCATE)")
 	full := size()
 	if freed := must(s.ReclaimSpace(ctx, 10))(t); freed != 10 {
 		t.Errorf("%d pages freed, want 10", freed)

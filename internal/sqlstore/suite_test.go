@@ -16,40 +16,44 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(testenv.WithServers(m)) }
 
+// fresh makes an empty database and returns its DSN.
+type fresh func(t testing.TB) string
+
 // opener opens an empty database that is migrated and unlocked.
 type opener func(t testing.TB) *sqlstore.Store
 
+const passphrase = "correct horse"
+
 // runSuite is the contract of the store. Each database runs it whole.
-func runSuite(t *testing.T, open opener) {
+func runSuite(t *testing.T, database fresh) {
+	open := func(t testing.TB) *sqlstore.Store { return openAt(t, database(t), passphrase) }
 	for name, test := range map[string]func(*testing.T, opener){
 		"Settings": testSettings,
 		"Groups":   testGroups,
 		"Keys":     testKeys,
+		"Deltas":   testKeyDeltas,
 		"Records":  testRecords,
 		"Stats":    testStats,
-		"Together": testTogether,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
+	for name, test := range map[string]func(*testing.T, fresh){
+		"Together":      testTogether,
+		"StartAtOnce":   testStartAtOnce,
+		"EncryptionKey": testEncryptionKey,
+		"Schema":        testSchema,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, database) })
+	}
 }
 
-func TestSQLite(t *testing.T) {
-	runSuite(t, func(t testing.TB) *sqlstore.Store {
-		return openAt(t, filepath.Join(t.TempDir(), "gpt-load.db"), "correct horse")
-	})
-}
+func TestSQLite(t *testing.T)   { runSuite(t, sqliteFile) }
+func TestPostgres(t *testing.T) { runSuite(t, postgresDatabase) }
+func TestMariaDB(t *testing.T)  { runSuite(t, mariadbDatabase) }
 
-func TestPostgres(t *testing.T) {
-	runSuite(t, func(t testing.TB) *sqlstore.Store {
-		return openAt(t, testenv.Postgres(t).NewDatabase(t), "correct horse")
-	})
-}
-
-func TestMariaDB(t *testing.T) {
-	runSuite(t, func(t testing.TB) *sqlstore.Store {
-		return openAt(t, testenv.MariaDB(t).NewDatabase(t), "correct horse")
-	})
-}
+func sqliteFile(t testing.TB) string       { return filepath.Join(t.TempDir(), "gpt-load.db") }
+func postgresDatabase(t testing.TB) string { return testenv.Postgres(t).NewDatabase(t) }
+func mariadbDatabase(t testing.TB) string  { return testenv.MariaDB(t).NewDatabase(t) }
 
 // openAt opens a database as a node does at start.
 func openAt(t testing.TB, dsn, passphrase string) *sqlstore.Store {

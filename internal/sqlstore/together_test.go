@@ -10,13 +10,18 @@ import (
 	"gpt-load/internal/requestlog"
 )
 
-// testTogether lets every kind of writer and reader work at once: nothing may fail, be lost or be counted twice.
-func testTogether(t *testing.T, open opener) {
-	s, ctx := open(t), t.Context()
+// testTogether lets every kind of writer and reader work at once, on two nodes: nothing may fail, be lost or be counted twice.
+func testTogether(t *testing.T, database fresh) {
+	dsn, ctx := database(t), t.Context()
+	s, other := openAt(t, dsn, passphrase), openAt(t, dsn, passphrase)
 	g := addGroup(t, s, standard("g"))
 	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 120), false))(t)
 	before := must(s.Revision(ctx))(t)
 	const rounds = 20
+	var same []fleet.RequestRecord
+	for i := range rounds {
+		same = append(same, record(i))
+	}
 	works := map[string]func(round int) error{
 		"settings": func(round int) error {
 			_, err := s.SaveSettings(ctx, map[string]string{"max_retries": fmt.Sprint(round)}, nil)
@@ -25,7 +30,7 @@ func testTogether(t *testing.T, open opener) {
 		"groups": func(round int) error {
 			change := g
 			change.Description = fmt.Sprint(round)
-			_, err := s.UpdateGroup(ctx, change, 0)
+			_, err := other.UpdateGroup(ctx, change, 0)
 			return err
 		},
 		"import": func(round int) error {
@@ -36,13 +41,37 @@ func testTogether(t *testing.T, open opener) {
 			return s.ApplyKeyChanges(ctx, changesOf(keys, fleet.KeyActive))
 		},
 		"more verdicts": func(int) error {
-			return s.ApplyKeyChanges(ctx, changesOf(keys, fleet.KeyInvalid))
+			return other.ApplyKeyChanges(ctx, changesOf(keys, fleet.KeyInvalid))
 		},
 		"records": func(round int) error {
 			return s.WriteRecords(ctx, requestlog.Batch{Source: "one", Position: int64(round + 1), Records: []fleet.RequestRecord{record(1), record(2)}})
 		},
 		"more records": func(round int) error {
-			return s.WriteRecords(ctx, requestlog.Batch{Source: "two", Position: int64(round + 1), Records: []fleet.RequestRecord{record(1), record(2)}})
+			return other.WriteRecords(ctx, requestlog.Batch{Source: "two", Position: int64(round + 1), Records: []fleet.RequestRecord{record(1), record(2)}})
+		},
+		"the same records": func(round int) error { // of two leaders that overlap
+			return other.WriteRecords(ctx, requestlog.Batch{Source: "three", Position: int64(round + 1), Records: same[round : round+1]})
+		},
+		"the same records too": func(round int) error {
+			return s.WriteRecords(ctx, requestlog.Batch{Source: "three", Position: int64(round + 1), Records: same[round : round+1]})
+		},
+		"operator": func(int) error {
+			_, err := other.SetKeyState(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(keys[40:80])}, fleet.KeyActive, "")
+			return err
+		},
+		"temporary group": func(round int) error {
+			temporary, err := other.CreateGroup(ctx, standard(fmt.Sprint("temporary", round)))
+			if err == nil {
+				_, _, err = s.AddKeys(ctx, temporary.ID, texts("k", 30), false)
+			}
+			if err == nil {
+				err = other.DeleteGroup(ctx, temporary.ID)
+			}
+			return err
+		},
+		"retention": func(int) error {
+			_, err := other.ForgetDeletedKeys(ctx, time.Now())
+			return err
 		},
 		"read groups": func(int) error {
 			_, err := s.Groups(ctx)
@@ -67,14 +96,18 @@ func testTogether(t *testing.T, open opener) {
 		})
 	}
 	wg.Wait()
-	if after := must(s.Revision(ctx))(t); after != before+2*rounds {
-		t.Errorf("revision %d, want %d", after, before+2*rounds)
+	if after := must(s.Revision(ctx))(t); after != before+4*rounds {
+		t.Errorf("revision %d, want %d", after, before+4*rounds)
 	}
 	if counts := must(s.CountKeys(ctx, g.ID))(t); counts[fleet.KeyActive]+counts[fleet.KeyInvalid] != 120+50*rounds {
 		t.Errorf("keys %v", counts)
 	}
-	if stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t); stats[0].Requests != 4*rounds {
-		t.Errorf("%d requests summed, want %d", stats[0].Requests, 4*rounds)
+	// Every record names key 7.
+	if usage := must(s.KeyUsage(ctx, []fleet.KeyID{7}))(t); usage[7].Requests != 5*rounds {
+		t.Errorf("%d attempts counted, want %d", usage[7].Requests, 5*rounds)
+	}
+	if stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t); stats[0].Requests != 5*rounds {
+		t.Errorf("%d requests summed, want %d", stats[0].Requests, 5*rounds)
 	}
 }
 
