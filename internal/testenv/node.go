@@ -31,18 +31,26 @@ func Build(ctx context.Context, dir string, race bool) (string, error) {
 	if race {
 		args = append(args, "-race")
 	}
-	// Tests of another module build from here too, with this module's own dependencies.
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "gpt-load").Output()
+	root, err := sourceRoot(ctx)
 	if err != nil {
-		return "", fmt.Errorf("finding the source of gpt-load: %w", err)
+		return "", err
 	}
 	build := exec.CommandContext(ctx, "go", append(args, "./cmd/gpt-load")...)
-	build.Dir = strings.TrimSpace(string(root))
+	build.Dir = root
 	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building gpt-load: %w\n%s", err, out)
 	}
 	return binary, nil
+}
+
+// sourceRoot finds the module, also from a test of another module that uses it.
+func sourceRoot(ctx context.Context) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "gpt-load").Output()
+	if err != nil {
+		return "", fmt.Errorf("finding the source of gpt-load: %w", err)
+	}
+	return strings.TrimSpace(string(root)), nil
 }
 
 // Node is a gpt-load of its own, with the life of a Process: after Kill, Restart starts it at the same address, in the

@@ -36,15 +36,19 @@ func orphan(how string) {
 	if err != nil {
 		panic(err)
 	}
+	nginx, err := StartBalancer(ctx, filepath.Join(dir.Path, "nginx"), "", []string{"127.0.0.1:1"})
+	if err != nil {
+		panic(err)
+	}
 	if strings.HasPrefix(how, "frozen") {
-		for _, server := range []*Process{&postgres.Process, &mariadb.Process, &redis.Process} {
+		for _, server := range []*Process{&postgres.Process, &mariadb.Process, &redis.Process, &nginx.Process} {
 			if err := server.Freeze(); err != nil {
 				panic(err)
 			}
 		}
 	}
 	fmt.Println(dir.Path)
-	for _, pid := range []int{postgres.PID(), mariadb.PID(), redis.PID()} {
+	for _, pid := range []int{postgres.PID(), mariadb.PID(), redis.PID(), nginx.PID()} {
 		for _, process := range append(descendants(pid), pid) {
 			fmt.Println(process)
 		}
