@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 
@@ -69,7 +70,8 @@ func fault(err error) (fleet.Code, string) {
 	case errors.As(err, &noTLS), errors.Is(err, mysql.ErrNoTLS), strings.Contains(err.Error(), "server refused TLS"): // pgconn has no type for it
 		return fleet.CodeInvalid, "DATABASE_DSN asks for TLS, and the database server does not speak it; change sslmode or tls, or set up TLS on the server"
 	case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, net.ErrClosed), errors.As(err, &network), errors.As(err, &connecting):
+		errors.Is(err, net.ErrClosed), errors.As(err, &network), errors.As(err, &connecting), pgconn.SafeToRetry(err),
+		errors.Is(err, pgx.ErrTxClosed), errors.Is(err, sql.ErrTxDone):
 		return fleet.CodeUnavailable, "the database server that DATABASE_DSN names cannot be reached; check that it runs, its address and the way to it"
 	}
 	return fleet.CodeInternal, "the database layer failed; the log has the cause"
