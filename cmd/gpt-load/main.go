@@ -1,6 +1,7 @@
 // Command gpt-load is a transparent proxy for AI APIs: clients change only their base URL and key.
 //
 //	gpt-load [serve] [--config FILE]   run a node (the default)
+//	gpt-load health [--config FILE]    ask the node of this machine whether it takes traffic
 //	gpt-load version                   print the version
 package main
 
@@ -16,6 +17,7 @@ import (
 // usage is printed for help and for words that are not understood.
 const usage = `usage:
   gpt-load [serve] [--config FILE]   run a node; every setting also comes from the environment, see the README
+  gpt-load health [--config FILE]    ask the node of this machine whether it takes traffic; exit code 0 says yes
   gpt-load version                   print the version
 `
 
@@ -34,6 +36,8 @@ func run(ctx context.Context, args []string) int {
 	switch command {
 	case "serve":
 		return serve(ctx, args)
+	case "health":
+		return health(ctx, args)
 	case "version":
 		fmt.Println("gpt-load", version())
 		return 0
