@@ -68,6 +68,7 @@ func TestBalancerPassesAllOn(t *testing.T) {
 	must(t, err)
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	must(t, err)
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
 	must(t, err)
 	want := fmt.Sprintf("POST %s [\"one\"] \"two\" \"9.9.9.9, 127.0.0.1\" client.example:8080 %d", path, len(big))
@@ -110,7 +111,7 @@ func TestBalancerStreams(t *testing.T) {
 	must(t, err)
 	answered := make(chan *http.Response)
 	go func() {
-		answer, err := direct.RoundTrip(request)
+		answer, err := direct.RoundTrip(request) //nolint:bodyclose // the test closes it
 		if err != nil {
 			t.Error(err)
 		}
