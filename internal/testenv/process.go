@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -46,46 +44,6 @@ type Process struct {
 	run    *processRun // the latest; nil before the first
 	frozen *lastWill   // thaws children; nil unless frozen
 	closed bool        // after Stop
-}
-
-// processRun is one run of a program, from its start to its end.
-type processRun struct {
-	cmd   *exec.Cmd
-	done  chan struct{} // closed when the process has ended and was waited for
-	err   error         // of Wait; after done
-	heirs *lastWill     // kills children; nil where they end by themselves
-
-	killed bool // by Kill
-}
-
-// startProcess starts the command. The kernel kills the process when the thread that forked it ends (PR_SET_PDEATHSIG
-// in prctl(2)), so that thread is held until the process has ended.
-func startProcess(cmd *exec.Cmd) (*processRun, error) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // a Ctrl-C in the terminal is for the program that started it
-	run := &processRun{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error, 1)
-	go run.live(started)
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return run, nil
-}
-
-// live is a goroutine's life: from fork to wait.
-func (r *processRun) live(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := r.cmd.Start()
-	started <- err
-	if err != nil {
-		return
-	}
-	r.err = r.cmd.Wait()
-	close(r.done)
 }
 
 // start initialises the server where that was not done, starts it and returns when it answers.
@@ -208,7 +166,7 @@ func (p *Process) killLocked() error {
 	p.run.killed = err == nil
 	<-p.run.done
 	p.thawed()
-	p.run.heirs.revoke()
+	p.run.endChildren()
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
@@ -280,13 +238,22 @@ func (p *Process) Ended() <-chan struct{} {
 	return p.run.done
 }
 
+// ExitState says how the latest run ended, such as "signal: killed"; it is for after Ended.
+func (p *Process) ExitState() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run.cmd.ProcessState.String()
+}
+
 // Restart starts the server again at the same address with the data it had, and returns when it answers. A server that
 // still runs is asked to end first; after Kill it recovers as after a crash.
 func (p *Process) Restart(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.end(); err != nil {
-		return err
+	if !p.hasEnded() {
+		if err := p.end(); err != nil {
+			return err
+		}
 	}
 	return p.startLocked(ctx, false)
 }
@@ -324,14 +291,8 @@ func (p *Process) Stop() error {
 
 // end ends the current run in good order. A frozen server goes on first, to hear of it.
 func (p *Process) end() error {
-	if p.run == nil {
-		return nil
-	}
-	select {
-	case <-p.run.done:
-		p.thawed()
+	if p.hasEnded() {
 		return p.judge()
-	default:
 	}
 	timeout := p.stopTimeout
 	if timeout == 0 {
@@ -348,7 +309,7 @@ func (p *Process) end() error {
 	for {
 		select {
 		case <-p.run.done:
-			p.run.heirs.revoke()
+			p.run.endChildren()
 			return p.judge()
 		case <-again.C:
 			if p.askAgain {
@@ -360,25 +321,25 @@ func (p *Process) end() error {
 	}
 }
 
+// hasEnded reports whether nothing runs.
+func (p *Process) hasEnded() bool {
+	if p.run == nil {
+		return true
+	}
+	select {
+	case <-p.run.done:
+		p.thawed()
+		p.run.endChildren()
+		return true
+	default:
+		return false
+	}
+}
+
 // judge says how the run ended. To be killed by Kill is no bad end.
 func (p *Process) judge() error {
-	if p.run.err == nil || p.run.killed {
+	if p.run == nil || p.run.err == nil || p.run.killed {
 		return nil
 	}
 	return fmt.Errorf("%s ended badly: %w", p.name, p.run.err)
-}
-
-// require finds a program in PATH or in the other places where Debian keeps servers.
-func require(program, debianPackage string, places ...string) (string, error) {
-	path, err := exec.LookPath(program)
-	if err == nil {
-		return path, nil
-	}
-	for _, place := range append(places, "/usr/sbin", "/usr/local/sbin") {
-		found, err := filepath.Glob(filepath.Join(place, program))
-		if err == nil && len(found) > 0 {
-			return found[len(found)-1], nil
-		}
-	}
-	return "", fmt.Errorf("%s is not installed: apt-get install %s", program, strings.TrimSpace(debianPackage))
 }
