@@ -1,16 +1,20 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/provider"
+	"gpt-load/internal/secret"
 	"gpt-load/internal/upstream"
 )
 
@@ -97,7 +101,7 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 			x.note(status, verdict.Class, describe(verdict))
 		}
 		x.relay(c, chosen)
-	case verdict.Action == provider.ActionReturn && !quotesKey(verdict.Class):
+	case verdict.Action == provider.ActionReturn && !quotesKey(verdict.Class) && !c.quotes:
 		if verdict.Class != fleet.ClassOK {
 			x.note(c.response.StatusCode, verdict.Class, describe(verdict))
 		}
@@ -120,6 +124,7 @@ func (x *exchange) judge(c *call, chosen choice) provider.Verdict {
 	if o.Status >= http.StatusBadRequest {
 		c.readError()
 		o.Body = provider.DecodePrefix(c.response.Header, c.held, errorPrefix)
+		c.quotes = quotes(chosen.pick.Value, c.response.Header, o.Body)
 		o.ClientGone = x.gone()
 	}
 	return provider.Judge(o, policy(chosen.p))
@@ -240,6 +245,13 @@ func (x *exchange) giveUp(last *call, v provider.Verdict) {
 	switch {
 	case last == nil || v.Class == fleet.ClassLimited && last.response == nil:
 		x.noKey()
+	case last.quotes && !quotesKey(v.Class):
+		status := max(last.response.StatusCode, http.StatusBadRequest)
+		x.note(status, v.Class, describe(v))
+		x.fail(provider.GatewayError{
+			Status: status, Code: "answer_withheld",
+			Message: "the provider refused the request (" + v.Reason + "); its answer repeats the operator's key and so stays here",
+		})
 	case last.response != nil && last.err == nil && !quotesKey(v.Class):
 		x.note(last.response.StatusCode, v.Class, describe(v))
 		x.relay(last, choice{})
@@ -270,6 +282,28 @@ func (x *exchange) giveUp(last *call, v provider.Verdict) {
 // quotesKey reports whether the provider's answer speaks of an operator's key, and so is not for clients.
 func quotesKey(class fleet.Class) bool {
 	return class == fleet.ClassKeyDead || class == fleet.ClassKeyExhausted || class == fleet.ClassKeySuspect
+}
+
+// quotes reports whether an error answer repeats the whole key, as gateways do that describe the request they got. Keys too short
+// to be secrets are not looked for: the words of any answer could hold them.
+func quotes(key secret.Text, header http.Header, body []byte) bool {
+	const shortest = 12
+	if key.Len() < shortest {
+		return false
+	}
+	text := key.Reveal()
+	escaped := jsonbody.AppendQuoted(nil, text)
+	if bytes.Contains(body, []byte(text)) || bytes.Contains(body, escaped[1:len(escaped)-1]) {
+		return true
+	}
+	for _, values := range header {
+		for _, value := range values {
+			if strings.Contains(value, text) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // noKey answers when no attempt could be made at all.

@@ -56,6 +56,7 @@ type call struct {
 	// held is the part of the body that was read before the answer was judged; ended tells that it is all of it.
 	held    []byte
 	ended   bool
+	quotes  bool    // the answer is an error that repeats the key
 	relayed int     // how much of held the client already has
 	buffer  *[]byte // what held and the relay's chunks stand in; given back by close
 }

@@ -25,6 +25,7 @@
 // max_retries. When no attempt is left the client gets the provider's own answer where it speaks about the request
 // or the provider (5xx, 429), and an error of the gateway where it speaks about an operator's key (401, 402, 403):
 // such answers quote the key or parts of it and would make the client doubt its own. failover_status_codes do not change that.
+// An error answer of any status that repeats the whole key stays here too.
 //
 // What differs between what a client sends and what the upstream gets, apart from what the operator configured:
 //
@@ -44,7 +45,7 @@
 //   - the status line says HTTP/1.1 and the usual words for its code;
 //   - line folds in a value become a space, and names that are no tokens (RFC 9110 section 5.1) are left out;
 //   - Pragma: no-cache gets Cache-Control: no-cache beside it, as net/http reads it;
-//   - 401, 402 and 403 about an operator's key, as told above.
+//   - 401, 402 and 403 about an operator's key, and errors that repeat it, as told above.
 //
 // Names of headers have their canonical spelling and come in any order; the values of one name keep theirs.
 package proxy

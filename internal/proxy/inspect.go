@@ -103,6 +103,7 @@ func (h *hold) release() {
 }
 
 func (x *exchange) judgeInBand(c *call, chosen choice, errorBody []byte) provider.Verdict {
+	c.quotes = quotes(chosen.pick.Value, nil, errorBody)
 	return provider.Judge(provider.Outcome{
 		Channel: chosen.p.group.Channel, Format: x.format, Path: x.ask.path, Key: chosen.pick.Value, ClientGone: x.gone(),
 		ClientAccount: provider.ChoosesAccount(x.ask.header),

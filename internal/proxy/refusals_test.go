@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,6 +64,48 @@ func TestEmptyAggregate(t *testing.T) {
 	for path, says := range map[string]string{"/proxy/g1/v1/chat/completions": "the group has no usable key", "/proxy/all/v1/chat/completions": "no member of the aggregate"} {
 		if a := r.send(http.MethodPost, path, chat("m", false)); a.status != http.StatusServiceUnavailable || !strings.Contains(a.body, says) {
 			t.Errorf("%s: status %d: %s", path, a.status, a.body)
+		}
+	}
+}
+
+// TestAnswersThatRepeatTheKey stay here whatever they are about, and blame whom they blame.
+func TestAnswersThatRepeatTheKey(t *testing.T) {
+	const body = `{"error":{"message":"cannot parse the request of %s","type":"invalid_request_error"}}`
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter, key string)
+		status int
+	}{
+		"in a body": {func(w http.ResponseWriter, key string) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprintf(w, body, key)
+		}, 400},
+		"in a header": {func(w http.ResponseWriter, key string) {
+			w.Header().Set("X-Echo", key)
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = fmt.Fprintf(w, body, "yours")
+		}, 404},
+		"of the provider's own fault": {func(w http.ResponseWriter, key string) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = fmt.Fprintf(w, body, key)
+		}, 500},
+		"inside a 200": {func(w http.ResponseWriter, key string) { _, _ = fmt.Fprintf(w, body, key) }, 400},
+	} {
+		r := newRig(t, 1, func(r *rig) []fleet.Group {
+			return []fleet.Group{r.group(1, fleet.ChannelOpenAI, set("max_retries", "0"))}
+		})
+		r.provider.Script(fakeprovider.Rule{Then: fakeprovider.Then{Handler: http.HandlerFunc(func(w http.ResponseWriter, in *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			c.answer(w, strings.TrimPrefix(in.Header.Get("Authorization"), "Bearer "))
+		})}})
+		a := r.ask(fleet.ChannelOpenAI, "m", false)
+		if a.status != c.status || strings.Contains(a.body, "of-the-provider") || a.header.Get("X-Echo") != "" || !strings.Contains(a.body, "answer_withheld") {
+			t.Errorf("%s: status %d, %v: %s", name, a.status, a.header, a.body)
+		}
+		if record := r.records.wait(t, 1)[0]; strings.Contains(record.Error, "of-the-provider") || record.Class == fleet.ClassGateway {
+			t.Errorf("%s: recorded as %s: %s", name, record.Class, record.Error)
+		}
+		if changed := r.states(1, 1); len(changed) > 0 {
+			t.Errorf("%s: keys changed: %v", name, changed)
 		}
 	}
 }

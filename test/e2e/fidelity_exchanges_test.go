@@ -163,9 +163,12 @@ func statusExchanges() []exchange {
 		if status >= 300 && status < 400 {
 			e.lines = append(e.lines, "X-Echo-Location: http://192.0.2.1/elsewhere?a=%2F")
 		}
+		if status >= 400 { // without it, the echo would repeat the key, which errors may not
+			e.lines = append(e.lines, "X-Echo-Body: 300")
+		}
 		all = append(all, e)
 	}
-	for _, status := range []int{401, 402, 403} {
+	for _, status := range []int{401, 402, 403, 422} {
 		all = append(all, exchange{method: "GET", target: "/echo/s", lines: []string{fmt.Sprintf("X-Echo-Status: %d", status)}, differ: []string{"operator's key"}})
 	}
 	return all
@@ -196,7 +199,7 @@ func responseExchanges() []exchange {
 		{"X-Echo-Status: 206", "X-Echo-Header: Content-Range: bytes 0-99/1000", "X-Echo-Body: 100", "Range: bytes=0-99"},
 		{"X-Echo-Status: 500", "X-Echo-Chunks: 3", "X-Echo-Body: 200000"},
 		{"X-Echo-Status: 400", "X-Echo-Body: 200000", "X-Echo-Encoding: gzip"},
-		{"X-Echo-Status: 404", "X-Echo-Trailer: X-Sum: 1"},
+		{"X-Echo-Status: 404", "X-Echo-Trailer: X-Sum: 1", "X-Echo-Body: 300"},
 	} {
 		for _, method := range []string{"GET", "POST"} {
 			e := exchange{method: method, target: "/echo/r", lines: lines}
