@@ -16,56 +16,68 @@ import (
 // BenchmarkAddKeys imports 100,000 keys, encryption on, each time into a group of its own.
 func BenchmarkAddKeys(b *testing.B) {
 	const keys = 100_000
-	s := openAt(b, filepath.Join(b.TempDir(), "x.db"), "correct horse")
 	list := texts("sk-bench-0123456789abcdef0123456789abcdef", keys)
-	for n := 0; b.Loop(); n++ {
-		g := addGroup(b, s, standard(fmt.Sprintf("g%d", n)))
-		added, _ := must2(s.AddKeys(b.Context(), g.ID, list, false))(b)
-		if len(added) != keys {
-			b.Fatalf("%d added", len(added))
+	eachDatabase(b, func(b *testing.B, database fresh) {
+		s := openAt(b, database(b), passphrase)
+		for n := 0; b.Loop(); n++ {
+			g := addGroup(b, s, standard(fmt.Sprintf("g%d", n)))
+			added, _ := must2(s.AddKeys(b.Context(), g.ID, list, false))(b)
+			if len(added) != keys {
+				b.Fatalf("%d added", len(added))
+			}
 		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+	})
 }
 
 // BenchmarkEachKey loads 100,000 keys as a node does at start.
 func BenchmarkEachKey(b *testing.B) {
 	const keys = 100_000
-	s := openAt(b, filepath.Join(b.TempDir(), "x.db"), "correct horse")
-	g := addGroup(b, s, standard("g"))
-	must2(s.AddKeys(b.Context(), g.ID, texts("sk-bench-0123456789abcdef0123456789abcdef", keys), false))(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		loaded := 0
-		err := s.EachKey(b.Context(), 0, func(list []fleet.Key) error {
-			loaded += len(list)
-			return nil
-		})
-		if err != nil || loaded != keys {
-			b.Fatal(loaded, err)
+	eachDatabase(b, func(b *testing.B, database fresh) {
+		s := openAt(b, database(b), passphrase)
+		g := addGroup(b, s, standard("g"))
+		must2(s.AddKeys(b.Context(), g.ID, texts("sk-bench-0123456789abcdef0123456789abcdef", keys), false))(b)
+		b.ReportAllocs()
+		for b.Loop() {
+			loaded := 0
+			err := s.EachKey(b.Context(), 0, func(list []fleet.Key) error {
+				loaded += len(list)
+				return nil
+			})
+			if err != nil || loaded != keys {
+				b.Fatal(loaded, err)
+			}
 		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+	})
+}
+
+func eachDatabase(b *testing.B, run func(b *testing.B, database fresh)) {
+	b.Run("SQLite", func(b *testing.B) { run(b, sqliteFile) })
+	b.Run("PostgreSQL", func(b *testing.B) { run(b, postgresDatabase) })
+	b.Run("MariaDB", func(b *testing.B) { run(b, mariadbDatabase) })
 }
 
 // BenchmarkApplyKeyChanges writes the changes of 1,000 keys, one flush of the writer in bad times.
 func BenchmarkApplyKeyChanges(b *testing.B) {
-	s := openAt(b, filepath.Join(b.TempDir(), "x.db"), "")
-	g := addGroup(b, s, standard("g"))
-	keys, _ := must2(s.AddKeys(b.Context(), g.ID, texts("k", 100_000), false))(b)
-	changes := make([]fleet.KeyChange, 1000)
-	for i := range changes {
-		k := keys[i*97]
-		changes[i] = fleet.KeyChange{
-			KeyID: k.ID, GroupID: g.ID, State: fleet.KeyActive, Failures: 1, At: k.CreatedAt.Add(time.Second),
-			Cooldowns: []fleet.Cooldown{{Model: "gpt-4o", Until: k.CreatedAt.Add(time.Hour), Reason: "rate_limited"}},
+	eachDatabase(b, func(b *testing.B, database fresh) {
+		s := openAt(b, database(b), "")
+		g := addGroup(b, s, standard("g"))
+		keys, _ := must2(s.AddKeys(b.Context(), g.ID, texts("k", 100_000), false))(b)
+		changes := make([]fleet.KeyChange, 1000)
+		for i := range changes {
+			k := keys[i*97]
+			changes[i] = fleet.KeyChange{
+				KeyID: k.ID, GroupID: g.ID, State: fleet.KeyActive, Failures: 1, At: k.CreatedAt.Add(time.Second),
+				Cooldowns: []fleet.Cooldown{{Model: "gpt-4o", Until: k.CreatedAt.Add(time.Hour), Reason: "rate_limited"}},
+			}
 		}
-	}
-	for b.Loop() {
-		if err := s.ApplyKeyChanges(b.Context(), changes); err != nil {
-			b.Fatal(err)
+		for b.Loop() {
+			if err := s.ApplyKeyChanges(b.Context(), changes); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
+	})
 }
 
 // BenchmarkWriteRecords writes batches of 1,000 records as a busy node hands them over: 5,000 requests a second in the order

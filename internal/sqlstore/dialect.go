@@ -3,6 +3,8 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,9 +36,9 @@ type dialect struct {
 	offered func(column string) string
 	// returning tells whether INSERT gives back the rows that it added, and no others.
 	returning bool
-	// updateFrom is a statement that changes the rows of a table, which it calls k, by those of a query, called v, with
-	// the same id.
-	updateFrom func(table, query string, columns []string, where string) string
+	// updateEach is a statement that changes some rows of a table, called k, each by a row of placeholders, called v, which has
+	// the columns key and set: where those of key are equal and where holds.
+	updateEach func(table string, key, set []string, rows int, where string) string
 	// records makes the way to insert request records, for one transaction.
 	records func(tx bun.Tx) recordInserter
 	// reclaim gives free pages back to the file system; nil where the database does so by itself.
@@ -58,11 +60,27 @@ func doUpdate(key string) string { return "CONFLICT (" + key + ") DO UPDATE" }
 // excluded is the offered of SQLite and PostgreSQL.
 func excluded(column string) string { return "EXCLUDED." + column }
 
-// updateSetFrom is the updateFrom of SQLite and PostgreSQL.
-func updateSetFrom(table, query string, columns []string, where string) string {
-	set := make([]string, len(columns))
+// updateFromValues is the updateEach of SQLite and PostgreSQL.
+func updateFromValues(table string, key, set []string, rows int, where string) string {
+	columns := slices.Concat(key, set)
+	row := ", (?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	return "WITH v (" + strings.Join(columns, ", ") + ") AS (VALUES " + strings.Repeat(row, rows)[2:] + ") UPDATE " + table + " AS k SET " +
+		each(set, "%[1]s = v.%[1]s", ", ") + " FROM v WHERE " + each(key, "k.%[1]s = v.%[1]s", " AND ") + " AND " + where
+}
+
+// updateJoin is the updateEach of MySQL and MariaDB, which spell lists of values in two ways.
+func updateJoin(table string, key, set []string, rows int, where string) string {
+	columns := slices.Concat(key, set)
+	row := " UNION ALL SELECT ?" + strings.Repeat(", ?", len(columns)-1)
+	return "UPDATE " + table + " AS k JOIN (SELECT " + each(columns, "? AS %s", ", ") + strings.Repeat(row, rows-1) + ") AS v ON " +
+		each(key, "k.%[1]s = v.%[1]s", " AND ") + " SET " + each(set, "k.%[1]s = v.%[1]s", ", ") + " WHERE " + where
+}
+
+// each spells a list of columns.
+func each(columns []string, format, between string) string {
+	list := make([]string, len(columns))
 	for i, c := range columns {
-		set[i] = c + " = v." + c
+		list[i] = fmt.Sprintf(format, c)
 	}
-	return "UPDATE " + table + " AS k SET " + strings.Join(set, ", ") + " FROM (" + query + ") AS v WHERE k.id = v.id AND " + where
+	return strings.Join(list, between)
 }

@@ -1,16 +1,12 @@
 package sqlstore
 
 import (
-	"context"
 	"encoding/json"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"github.com/uptrace/bun"
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/requestlog"
@@ -130,78 +126,6 @@ func wantUnavailable(t *testing.T, err error, says string) {
 	t.Helper()
 	if fleet.CodeOf(err) != fleet.CodeUnavailable || !strings.Contains(err.Error(), says) {
 		t.Errorf("%s: %v, want words %q", fleet.CodeOf(err), err, says)
-	}
-}
-
-// planner collects the plan of every statement.
-type planner struct {
-	db    *bun.DB
-	plans map[string]string
-}
-
-func (p *planner) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
-
-func (p *planner) AfterQuery(ctx context.Context, event *bun.QueryEvent) {
-	if !strings.HasPrefix(event.Query, "SELECT") {
-		return
-	}
-	rows, err := p.db.DB.QueryContext(ctx, "EXPLAIN QUERY PLAN "+event.Query)
-	if err != nil {
-		p.plans[event.Query] = err.Error()
-		return
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id, parent, unused int
-		var detail string
-		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-			detail = err.Error()
-		}
-		p.plans[event.Query] += detail + "\n"
-	}
-	if err := rows.Err(); err != nil {
-		p.plans[event.Query] = err.Error()
-	}
-}
-
-// TestPagesUseIndexes guards against a query that reads or sorts a whole table of keys or records for one page.
-func TestPagesUseIndexes(t *testing.T) {
-	s, ctx := openInternal(t), t.Context()
-	p := &planner{db: s.reader, plans: map[string]string{}}
-	s.reader = s.reader.WithQueryHook(p)
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, q := range []fleet.KeyQuery{{}, {Group: 1}, {Group: 1, State: fleet.KeyInvalid}, {Value: secret.New("x")}, {Group: 1, Value: secret.New("x")}, {Group: 1, Cursor: "77"}} {
-		_, _, err := s.Keys(ctx, q)
-		check(err)
-	}
-	_, err := s.FindKeys(ctx, 1, []secret.Text{secret.New("x"), secret.New("y")})
-	check(err)
-	check(s.EachKey(ctx, 1, func([]fleet.Key) error { return nil }))
-	check(s.EachKey(ctx, 0, func([]fleet.Key) error { return nil }))
-	_, err = s.CountKeys(ctx, 1)
-	check(err)
-	cursor := fleet.NewRecordID(now()).String()
-	for _, q := range []fleet.RecordQuery{{}, {GroupID: 1}, {GroupID: 1, Cursor: cursor}, {Class: fleet.ClassUpstream}, {From: now(), To: now()}, {GroupID: 1, Class: fleet.ClassOK, From: now()}} {
-		_, _, err := s.Records(ctx, q)
-		check(err)
-	}
-	_, err = s.Stats(ctx, fleet.StatsQuery{From: now(), To: now(), By: []fleet.StatsBy{fleet.StatsByHour}})
-	check(err)
-	if len(p.plans) < 15 {
-		t.Errorf("only %d statements seen", len(p.plans))
-	}
-	// A scan by an index is in the order of the page and stops when the page is full.
-	bad := regexp.MustCompile(`(?m)^SCAN \w+$|TEMP B-TREE`)
-	for query, plan := range p.plans {
-		// One value has at most one key in each group: nothing to sort.
-		if bad.MatchString(plan) && !strings.Contains(query, "hash = ") {
-			t.Errorf("%s\n%s", query, plan)
-		}
 	}
 }
 

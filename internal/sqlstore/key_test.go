@@ -37,6 +37,7 @@ func testKeys(t *testing.T, open opener) {
 	t.Run("Pages", func(t *testing.T) { testKeyPages(t, open(t)) })
 	t.Run("Operator", func(t *testing.T) { testOperator(t, open(t)) })
 	t.Run("Verdicts", func(t *testing.T) { testVerdicts(t, open(t)) })
+	t.Run("Import", func(t *testing.T) { testImport(t, open(t)) })
 }
 
 func values(keys []fleet.Key) []string {
@@ -113,6 +114,44 @@ func testAddKeys(t *testing.T, s *sqlstore.Store) {
 	all := addGroup(t, s, fleet.Group{Name: "all", Kind: fleet.KindAggregate, Channel: fleet.ChannelOpenAI})
 	_, _, err = s.AddKeys(ctx, all.ID, list, false)
 	wantCode(t, err, fleet.CodeInvalid)
+}
+
+// testImport adds very many keys at once, while verdicts go on: no writer waits for the whole of it.
+func testImport(t *testing.T, s *sqlstore.Store) {
+	const many = 100_000
+	ctx := t.Context()
+	g, other := addGroup(t, s, standard("g")), addGroup(t, s, standard("other"))
+	keys, _ := must2(s.AddKeys(ctx, other.ID, texts("k", 100), false))(t)
+	done := make(chan struct{})
+	var imported []fleet.Key
+	go func() {
+		defer close(done)
+		var err error
+		if imported, _, err = s.AddKeys(ctx, g.ID, texts("sk-import-0123456789abcdef", many), false); err != nil {
+			t.Error(err)
+		}
+	}()
+	begun, longest, verdicts := time.Now(), time.Duration(0), 0
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		one := time.Now()
+		if err := s.ApplyKeyChanges(ctx, changesOf(keys, fleet.KeyInvalid)); err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, time.Since(one))
+		verdicts++
+	}
+	t.Logf("%d keys in %v, with %d batches of 100 verdicts, the longest of which took %v", many, time.Since(begun), verdicts, longest)
+	if count := must(s.CountKeys(ctx, g.ID))(t)[fleet.KeyActive]; count != many || len(imported) != many {
+		t.Errorf("%d keys are stored, %d are told", count, len(imported))
+	}
+	if delta := since(t, s, 0); len(delta.Changed) != many+100 {
+		t.Errorf("%d keys are newer than nothing", len(delta.Changed))
+	}
 }
 
 func testKeyPages(t *testing.T, s *sqlstore.Store) {

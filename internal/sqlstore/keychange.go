@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/uptrace/bun"
 	"go.uber.org/zap"
@@ -69,20 +68,21 @@ func (s *Store) rowOfChange(c *fleet.KeyChange) (row keyRow, ok bool) {
 	}, true
 }
 
-var changeColumns = []string{"state", "reason", "evidence", "failures", "cooldowns", "updated_at", "revision"}
+// A change names the key in changeKey and sets changeColumns.
+var (
+	changeKey     = []string{"id", "group_id"}
+	changeColumns = []string{"state", "reason", "evidence", "failures", "cooldowns", "updated_at", "revision"}
+)
 
 // applyChanges writes some changes in one statement: the revision is held meanwhile, and each statement is a way to the
 // server and back.
 func (s *Store) applyChanges(ctx context.Context, tx bun.Tx, rows []keyRow, revision int64) error {
-	const first = "SELECT ? AS id, ? AS group_id, ? AS state, ? AS reason, ? AS evidence, ? AS failures, ? AS cooldowns, ? AS updated_at, ? AS revision"
-	const further = " UNION ALL SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?"
-	args := make([]any, 0, 9*len(rows)+1)
+	args := make([]any, 0, (len(changeKey)+len(changeColumns))*len(rows)+1)
 	for i := range rows {
 		r := &rows[i]
 		args = append(args, r.ID, r.GroupID, r.State, r.Reason, r.Evidence, r.Failures, r.Cooldowns, r.UpdatedAt, revision)
 	}
-	query := s.dialect.updateFrom("provider_keys", first+strings.Repeat(further, len(rows)-1), changeColumns,
-		"k.group_id = v.group_id AND k.state <> ? AND k.operator_at <= v.updated_at")
-	_, err := tx.NewRaw(query, append(args, string(fleet.KeyDisabled))...).Exec(ctx)
+	statement := s.dialect.updateEach("provider_keys", changeKey, changeColumns, len(rows), "k.state <> ? AND k.operator_at <= v.updated_at")
+	_, err := tx.NewRaw(statement, append(args, string(fleet.KeyDisabled))...).Exec(ctx)
 	return err
 }

@@ -27,14 +27,8 @@ var mysqlDialect = dialect{
 	hex:        func(column string) string { return "HEX(" + column + ")" },
 	onConflict: func(string) string { return "DUPLICATE KEY UPDATE" },
 	offered:    func(column string) string { return "VALUES(" + column + ")" },
-	updateFrom: func(table, query string, columns []string, where string) string {
-		set := make([]string, len(columns))
-		for i, c := range columns {
-			set[i] = "k." + c + " = v." + c
-		}
-		return "UPDATE " + table + " AS k JOIN (" + query + ") AS v ON k.id = v.id SET " + strings.Join(set, ", ") + " WHERE " + where
-	},
-	records: func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertPlain, mysqlAddUsage, false) },
+	updateEach: updateJoin,
+	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertPlain, mysqlAddUsage, false) },
 }
 
 // mysqlAddUsage is what sqliteAddUsage is. VALUES in this sense is called deprecated by MySQL; MariaDB does not know the other

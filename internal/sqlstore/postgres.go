@@ -25,7 +25,7 @@ var postgresDialect = dialect{
 	onConflict: doUpdate,
 	offered:    excluded,
 	returning:  true,
-	updateFrom: updateSetFrom,
+	updateEach: updateFromValues,
 	records:    func(tx bun.Tx) recordInserter { return arrayInsert{tx} },
 }
 

@@ -46,7 +46,7 @@ var sqliteDialect = dialect{
 	onConflict: doUpdate,
 	offered:    excluded,
 	returning:  true,
-	updateFrom: updateSetFrom,
+	updateEach: updateFromValues,
 	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, sqliteAddUsage, true) },
 	reclaim:    reclaimSQLite,
 }

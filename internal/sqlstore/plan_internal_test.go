@@ -1,0 +1,123 @@
+package sqlstore
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/uptrace/bun"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
+	"gpt-load/internal/testenv"
+)
+
+// planner collects the plan of every statement that reads.
+type planner struct {
+	db      *bun.DB
+	explain string
+	plans   map[string]string
+}
+
+func (p *planner) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
+
+func (p *planner) AfterQuery(ctx context.Context, event *bun.QueryEvent) {
+	if !strings.HasPrefix(event.Query, "SELECT") {
+		return
+	}
+	rows, err := p.db.DB.QueryContext(ctx, p.explain+event.Query)
+	if err != nil {
+		p.plans[event.Query] = err.Error()
+		return
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		p.plans[event.Query] = err.Error()
+		return
+	}
+	values := make([]any, len(columns))
+	for i := range values {
+		values[i] = new(any)
+	}
+	for rows.Next() {
+		detail := "unreadable"
+		if rows.Scan(values...) == nil {
+			detail, _ = (*values[len(values)-1].(*any)).(string) // the last column is the text on both databases
+		}
+		p.plans[event.Query] += detail + "\n"
+	}
+	if err := rows.Err(); err != nil {
+		p.plans[event.Query] = err.Error()
+	}
+}
+
+// TestPagesUseIndexes guards against a query that reads or sorts a whole table of keys or records for one page.
+func TestPagesUseIndexes(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		s := openInternal(t)
+		// A scan by an index is in the order of the page and stops when the page is full.
+		pagesUseIndexes(t, s, "EXPLAIN QUERY PLAN ", regexp.MustCompile(`(?m)^SCAN \w+$|TEMP B-TREE`))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		s := openServer(t, testenv.Postgres(t).NewDatabase(t))
+		// What small tables are best read by is out of reach, so that what is left for large ones shows.
+		s.reader.SetMaxOpenConns(1)
+		if _, err := s.reader.DB.ExecContext(t.Context(), "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"); err != nil {
+			t.Fatal(err)
+		}
+		pagesUseIndexes(t, s, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (provider_keys|request_records|hourly_stats|key_usage|deleted_keys)|Sort  `))
+	})
+}
+
+func pagesUseIndexes(t *testing.T, s *Store, explain string, bad *regexp.Regexp) {
+	t.Helper()
+	ctx := t.Context()
+	p := &planner{db: s.reader, explain: explain, plans: map[string]string{}}
+	if _, err := s.reader.ExecContext(ctx, "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Something that is newer, for KeysSince to look at.
+	group, err := s.CreateGroup(ctx, fleet.Group{Name: "g", Kind: fleet.KindStandard, Channel: fleet.ChannelOpenAI})
+	check(err)
+	_, _, err = s.AddKeys(ctx, group.ID, []secret.Text{secret.New("k")}, false)
+	check(err)
+	s.reader = s.reader.WithQueryHook(p)
+	for _, q := range []fleet.KeyQuery{{}, {Group: 1}, {Group: 1, State: fleet.KeyInvalid}, {Value: secret.New("x")}, {Group: 1, Value: secret.New("x")}, {Group: 1, Cursor: "77"}} {
+		_, _, err := s.Keys(ctx, q)
+		check(err)
+	}
+	_, err = s.FindKeys(ctx, 1, []secret.Text{secret.New("x"), secret.New("y")})
+	check(err)
+	check(s.EachKey(ctx, 1, func([]fleet.Key) error { return nil }))
+	check(s.EachKey(ctx, 0, func([]fleet.Key) error { return nil }))
+	_, err = s.CountKeys(ctx, 1)
+	check(err)
+	_, _, err = s.KeysSince(ctx, 0, 0)
+	check(err)
+	_, err = s.KeyUsage(ctx, []fleet.KeyID{1, 2})
+	check(err)
+	cursor := fleet.NewRecordID(now()).String()
+	for _, q := range []fleet.RecordQuery{{}, {GroupID: 1}, {GroupID: 1, Cursor: cursor}, {Class: fleet.ClassUpstream}, {From: now(), To: now()}, {GroupID: 1, Class: fleet.ClassOK, From: now()}} {
+		_, _, err := s.Records(ctx, q)
+		check(err)
+	}
+	_, err = s.Stats(ctx, fleet.StatsQuery{From: now(), To: now(), By: []fleet.StatsBy{fleet.StatsByHour}})
+	check(err)
+	if len(p.plans) < 18 {
+		t.Errorf("only %d statements seen", len(p.plans))
+	}
+	for query, plan := range p.plans {
+		// One value has at most one key in each group: nothing to sort.
+		if bad.MatchString(plan) && !strings.Contains(query, "hash = ") {
+			t.Errorf("%s\n%s", query, plan)
+		}
+	}
+}
