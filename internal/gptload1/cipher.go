@@ -23,7 +23,8 @@ const (
 type sealing int
 
 const (
-	inClear  sealing = iota // not encrypted
+	untold   sealing = iota // there is no value to tell by
+	inClear                 // not encrypted
 	opened                  // encrypted, and this passphrase opens it
 	unopened                // encrypted, and this passphrase, or none, does not open it
 )
@@ -50,6 +51,9 @@ func newOpener(passphrase secret.Text) (opener, error) {
 // open returns the clear value, and the stored one when it does not open. hash is the row's key_hash, empty in rows that
 // are older than 1.1, when nothing was encrypted yet.
 func (o opener) open(stored, hash string) (string, sealing) {
+	if stored == "" {
+		return "", untold
+	}
 	raw, looksSealed := sealedBytes(stored)
 	if !looksSealed {
 		return stored, inClear

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/url"
@@ -14,10 +15,20 @@ import (
 	"gpt-load/internal/fleet"
 )
 
-// maxColumnBytes is the longest JSON column that is read.
-const maxColumnBytes = 1 << 20
+const (
+	// maxColumnBytes is the longest JSON column that is read.
+	maxColumnBytes = 1 << 20
+	// maxEntries is how many of its entries are read: twice what the largest list of a group may hold, so that a column full
+	// of rubbish does not become as many notices.
+	maxEntries = 2 * fleet.MaxGroupProxyKeys
+)
 
-var errNotObject, errNotList = errors.New("is not a JSON object"), errors.New("is not a JSON list")
+var (
+	errNotObject = errors.New("is not a JSON object")
+	errNotList   = errors.New("is not a JSON list")
+	errTooLong   = fmt.Errorf("has more than %d bytes", maxColumnBytes)
+	errTooMany   = fmt.Errorf("has more than %d entries", maxEntries)
+)
 
 // member is one member of a JSON object, its value as it was written.
 type member struct {
@@ -26,7 +37,7 @@ type member struct {
 }
 
 // parseObject gives the members of an object in their order, of repeated ones the last, as 1.x reads them. An empty
-// column and null have none.
+// column and null have none. The errors are ends of a sentence about the column.
 func parseObject(column string) ([]member, error) {
 	decoder, empty, err := begin(column, '{', errNotObject)
 	if err != nil || empty {
@@ -35,6 +46,9 @@ func parseObject(column string) ([]member, error) {
 	var members []member
 	at := make(map[string]int)
 	for decoder.More() {
+		if len(members) == maxEntries {
+			return nil, errTooMany
+		}
 		name, err := decoder.Token()
 		if err != nil {
 			return nil, errNotObject
@@ -61,6 +75,9 @@ func parseList(column string) ([]json.RawMessage, error) {
 	}
 	var elements []json.RawMessage
 	for decoder.More() {
+		if len(elements) == maxEntries {
+			return nil, errTooMany
+		}
 		var e json.RawMessage
 		if err := decoder.Decode(&e); err != nil {
 			return nil, errNotList
@@ -72,7 +89,7 @@ func parseList(column string) ([]json.RawMessage, error) {
 
 func begin(column string, open json.Delim, wrong error) (decoder *json.Decoder, empty bool, err error) {
 	if len(column) > maxColumnBytes {
-		return nil, false, errors.New("has more than " + strconv.Itoa(maxColumnBytes) + " bytes")
+		return nil, false, errTooLong
 	}
 	if text := strings.TrimSpace(column); text == "" || text == "null" {
 		return nil, true, nil
@@ -120,12 +137,13 @@ func scalar(raw json.RawMessage) (string, bool) {
 
 func isNull(raw json.RawMessage) bool { return raw == nil || string(raw) == "null" }
 
-// parseUpstreams reads the column upstreams: a list of {"url", "weight"}.
-func parseUpstreams(column string) (upstreams []fleet.Upstream, notices []Notice) {
+// parseUpstreams reads the column upstreams: a list of {"url", "weight"}. numbers are the places of the result in it,
+// counted from 1: an address cannot be quoted, because it may hold a password.
+func parseUpstreams(column string) (upstreams []fleet.Upstream, numbers []int, notices []Notice) {
 	const field = "upstreams"
 	elements, err := parseList(column)
 	if err != nil {
-		return nil, []Notice{notice(field, LeftOut, "the column %s", err)}
+		return nil, nil, []Notice{notice(field, LeftOut, "the column %s", err)}
 	}
 	var weights []int64
 	for i, e := range elements {
@@ -152,9 +170,9 @@ func parseUpstreams(column string) (upstreams []fleet.Upstream, notices []Notice
 			notices = append(notices, notice(field, Changed, "address %d stands there already; the first one gets both weights", i+1))
 			continue
 		}
-		upstreams, weights = append(upstreams, fleet.Upstream{URL: address}), append(weights, weight)
+		upstreams, numbers, weights = append(upstreams, fleet.Upstream{URL: address}), append(numbers, i+1), append(weights, weight)
 	}
-	return upstreams, append(notices, setWeights(upstreams, weights)...)
+	return upstreams, numbers, append(notices, setWeights(upstreams, weights)...)
 }
 
 // plainURL takes out of an upstream address what 1.x did not send, or what has no place in an address here.
@@ -209,7 +227,7 @@ func parseHeaderRules(column string) (rules []fleet.HeaderRule, notices []Notice
 	const field = "header_rules"
 	elements, err := parseList(column)
 	if err != nil {
-		return nil, []Notice{notice(field, LeftOut, "the column %s; it is left out, and 1.x used none of it", err)}
+		return nil, []Notice{notice(field, LeftOut, "the column %s; it is left out", err)}
 	}
 	for i, e := range elements {
 		var h struct{ Key, Value, Action json.RawMessage }

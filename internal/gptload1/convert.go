@@ -10,11 +10,12 @@ import (
 
 // conversion is one group of 1.x on its way to one of ours.
 type conversion struct {
-	source  sourceGroup
-	group   fleet.Group
-	members []Member
-	notices []Notice
-	leftOut bool
+	source    sourceGroup
+	group     fleet.Group
+	addresses []int // of group.Upstreams, their numbers in the source
+	members   []Member
+	notices   []Notice
+	leftOut   bool
 }
 
 func (c *conversion) say(notices ...Notice) { c.notices = append(c.notices, notices...) }
@@ -75,7 +76,7 @@ func clampSort(n int64) int { return int(min(max(n, -1<<31), 1<<31-1)) }
 func (c *conversion) standard() {
 	s, g := c.source, &c.group
 	var said []Notice
-	g.Upstreams, said = parseUpstreams(s.upstreams)
+	g.Upstreams, c.addresses, said = parseUpstreams(s.upstreams)
 	c.say(said...)
 	g.ParamOverrides, said = parseParamOverrides(s.overrides)
 	c.say(said...)

@@ -59,7 +59,7 @@ type keyFault string
 
 const (
 	keyUnopened  keyFault = "encrypted with another key than this one, or damaged"
-	keyEmpty     keyFault = "empty"
+	keyEmpty     keyFault = "without a value"
 	keyTooLong   keyFault = "longer than 4096 bytes"
 	keyNotText   keyFault = "not UTF-8 text"
 	keyControl   keyFault = "with a control character, which no HTTP header can carry"
@@ -74,13 +74,13 @@ var keyFaults = []keyFault{keyUnopened, keyEmpty, keyTooLong, keyNotText, keyCon
 func (f keyFault) effect() (effect Effect, remedy string) {
 	switch f {
 	case keyStatus:
-		return Changed, "they come along as invalid"
+		return Changed, "imported as invalid"
 	case keyNotes:
-		return Changed, "the notes are cut and cleaned"
+		return Changed, "imported with notes that are cut and cleaned"
 	case keyClearText:
-		return Noted, "1.x serves them, so they come along"
+		return Noted, "imported, because 1.x serves them"
 	}
-	return LeftOut, "they do not come along"
+	return LeftOut, "not imported"
 }
 
 // storedKey is a row of api_keys, opened.
@@ -270,14 +270,14 @@ func (g *groupKeys) notices(group string) []Notice {
 	if n := g.tally.Duplicates; n > 0 {
 		notices = append(notices, Notice{
 			Group: group, Field: keysTable, Effect: LeftOut,
-			Message: plural(n, "row") + " with a value that stands in the group already; the first row of each value comes along",
+			Message: plural(n, "row") + " with a value that stands in the group already; the first row of each value is imported",
 		})
 	}
 	return notices
 }
 
 // sealings counts how the values of api_keys stand.
-type sealings [3]int
+type sealings [4]int
 
 // check judges the passphrase by every row there is.
 func (n sealings) check(given bool) error {

@@ -82,7 +82,7 @@ func (p *Plan) notice(group string, notices ...Notice) {
 	}
 }
 
-// Plan reads the whole database, every key included, and changes nothing. It takes about 5 s for a million keys. Errors:
+// Plan reads the whole database, every key included, and changes nothing. It takes 5 to 10 s for a million keys. Errors:
 // CodeInvalid when the encryption key is wrong, missing or superfluous, CodeUnavailable when the database goes away.
 func (d *Database) Plan(ctx context.Context) (*Plan, error) {
 	plan := &Plan{Source: Source{Product: d.address.product(), Generation: d.generation()}}
@@ -113,7 +113,7 @@ func (d *Database) Plan(ctx context.Context) (*Plan, error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(keys)) {
 		if !known[id] {
-			plan.notice("", notice(keysTable, LeftOut, "%s of the group with id %d, which is not there; they do not come along", plural(keys[id].tally.Total(), "key"), id))
+			plan.notice("", notice(keysTable, LeftOut, "%s of the group with id %d, which is not there; not imported", plural(keys[id].tally.Total(), "key"), id))
 		}
 	}
 	return plan, nil
@@ -127,12 +127,12 @@ func (p *Plan) addKeys(c *conversion, keys *groupKeys) {
 	switch n := keys.tally.Total(); {
 	case c.leftOut:
 		if n > 0 {
-			p.notice(c.source.name, notice(keysTable, LeftOut, "%s of this group do not come along", plural(n, "key")))
+			p.notice(c.source.name, notice(keysTable, LeftOut, "%s of this group: not imported", plural(n, "key")))
 		}
 		return
 	case c.group.Kind == fleet.KindAggregate:
 		if n > 0 {
-			p.notice(c.source.name, notice(keysTable, LeftOut, "%s in an aggregate, which 1.x never uses; they do not come along", plural(n, "key")))
+			p.notice(c.source.name, notice(keysTable, LeftOut, "%s in an aggregate, which 1.x never uses; not imported", plural(n, "key")))
 		}
 		keys = &groupKeys{}
 	}
@@ -159,7 +159,7 @@ func (d *Database) countKeys(ctx context.Context, plan *Plan) (map[int64]*groupK
 	err := d.eachStoredKey(ctx, "", func(s storedKey) error {
 		all[s.sealing]++
 		of(s.group).add(s)
-		if s.sealing == inClear && d.opener.aead != nil {
+		if s.sealing == inClear && !s.leftOut && d.opener.aead != nil {
 			g := inClearIn[s.group]
 			if g == nil {
 				g = &groupKeys{}

@@ -44,7 +44,7 @@ func (c *conversion) repairAll(faults []fleet.FieldError) {
 		c.say(notice(sourceColumn(at.list), LeftOut, "%s: %s; it is left out", c.entry(at), f.Message))
 	}
 	g := &c.group
-	g.Upstreams = without(g.Upstreams, refused["upstreams"])
+	g.Upstreams, c.addresses = without(g.Upstreams, refused["upstreams"]), without(c.addresses, refused["upstreams"])
 	g.ProxyKeys = without(g.ProxyKeys, refused["proxy_keys"])
 	g.ParamOverrides = without(g.ParamOverrides, refused["param_overrides"])
 	g.HeaderRules = without(g.HeaderRules, refused["header_rules"])
@@ -72,6 +72,8 @@ func placeOf(field string) place {
 func (c *conversion) entry(at place) string {
 	g := c.group
 	switch at.list {
+	case "upstreams":
+		return fmt.Sprintf("address %d", c.addresses[at.index])
 	case "param_overrides":
 		return fmt.Sprintf("the override of %q", clip(g.ParamOverrides[at.index].Path))
 	case "header_rules":
@@ -81,7 +83,7 @@ func (c *conversion) entry(at place) string {
 	case "members":
 		return fmt.Sprintf("the member with id %d", g.Members[at.index].GroupID)
 	}
-	return fmt.Sprintf("entry %d", at.index+1)
+	return fmt.Sprintf("key %d", at.index+1) // of proxy_keys
 }
 
 func without[T any](list []T, indexes []int) []T {

@@ -86,7 +86,7 @@ func unknownSetting(name, field string) Notice {
 func groupSettings(column string) (overrides map[string]string, notices []Notice) {
 	members, err := parseObject(column)
 	if err != nil {
-		return nil, []Notice{notice("config", LeftOut, "the column %s; it is left out, and 1.x used none of it", err)}
+		return nil, []Notice{notice("config", LeftOut, "the column %s; it is left out", err)}
 	}
 	for _, m := range members {
 		field := "config." + clip(m.name)
@@ -197,6 +197,9 @@ func splitKeys(list string) []string {
 	var keys []string
 	seen := make(map[string]bool)
 	for key := range strings.SplitSeq(list, ",") {
+		if len(keys) == maxEntries {
+			break // validation says that there are too many
+		}
 		if key = strings.TrimSpace(key); key != "" && !seen[key] {
 			seen[key] = true
 			keys = append(keys, key)
