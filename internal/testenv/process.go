@@ -70,11 +70,12 @@ func (p *Process) startLocked(ctx context.Context, empty bool) error {
 	}
 	cmd := p.command()
 	cmd.Stdout, cmd.Stderr = log, log
-	p.run, err = startProcess(cmd)
+	run, err := startProcess(cmd)
 	_ = log.Close()
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", p.name, err)
 	}
+	p.run = run
 	if p.leavesChildren {
 		if p.run.heirs, err = startLastWill("KILL", -p.run.cmd.Process.Pid); err != nil {
 			return errors.Join(fmt.Errorf("starting %s: %w", p.name, err), p.killLocked())
