@@ -12,48 +12,58 @@ import (
 	"gpt-load/internal/gptload1"
 )
 
-// TestManyKeysInBoundedMemory reads encrypted keys and looks at the heap after every page: as many as it takes on SQLite, and
-// on the servers, where filling takes long, enough to see that the pages are the same.
+// TestManyKeysInBoundedMemory reads encrypted keys and looks at the heap after every page. All keys of it would take 8 MB.
 func TestManyKeysInBoundedMemory(t *testing.T) {
-	for i, keys := range []int{200_000, 20_000, 20_000} {
-		p := products[i]
-		t.Run(p.name, func(t *testing.T) {
-			f := newFixture(t, p, "1.4")
-			f.exec(t, oneGroup)
-			f.manyKeys(t, newSealer(t, passphrase), keys)
-			if p.name == "postgres" {
-				// A server in use has counted its rows before; without that it sorts the whole group for every page.
-				f.exec(t, "ANALYZE")
-			}
-			d := open(t, f.dsn, passphrase)
+	for _, p := range products {
+		t.Run(p.name, func(t *testing.T) { readMany(t, p, 40_000, 3<<20) })
+	}
+}
 
-			before, peak := heap(), uint64(0)
-			start := time.Now()
-			plan := planOf(t, d)
-			planned := time.Since(start)
-			if got := plan.Groups[0].Keys; got != (gptload1.KeyTally{Active: keys / 2, Invalid: keys / 2}) {
-				t.Errorf("planned %+v", got)
-			}
-			start = time.Now()
-			n := 0
-			tally, err := d.EachKey(t.Context(), plan.Groups[0], func(page []gptload1.Key) error {
-				if want := fmt.Sprintf("sk-proj-%08d-", n); !strings.HasPrefix(page[0].Value.Reveal(), want) || page[0].State != fleet.KeyActive {
-					return fmt.Errorf("the page at key %d does not begin with it", n)
-				}
-				n += len(page)
-				peak = max(peak, heap())
-				return nil
-			})
-			if err != nil || n != keys || tally != plan.Groups[0].Keys {
-				t.Errorf("%d keys, %+v: %v", n, tally, err)
-			}
-			t.Logf("%d encrypted keys: plan %v, reading again %v, heap grew by at most %.1f MB, resident %s",
-				keys, planned.Round(time.Millisecond), time.Since(start).Round(time.Millisecond), (float64(peak)-float64(before))/(1<<20), resident())
-			// A page of keys with what its reading leaves to the collector takes about 2 MB; all of the keys would take 50.
-			if peak > before+(16<<20) {
-				t.Errorf("the heap grew from %d to %d bytes", before, peak)
+// BenchmarkManyKeys does the same at the size of a large installation.
+func BenchmarkManyKeys(b *testing.B) {
+	for _, p := range products {
+		b.Run(p.name, func(b *testing.B) {
+			for range b.N {
+				readMany(b, p, 200_000, 3<<20)
 			}
 		})
+	}
+}
+
+func readMany(tb testing.TB, p product, keys int, mayGrow uint64) {
+	f := newFixture(tb, p, "1.4")
+	f.exec(tb, oneGroup)
+	f.manyKeys(tb, newSealer(tb, passphrase), keys)
+	if p.name == "postgres" {
+		// A server in use has counted its rows before; without that it sorts the whole group for every page.
+		f.exec(tb, "ANALYZE")
+	}
+	d := open(tb, f.dsn, passphrase)
+
+	before, peak := heap(), uint64(0)
+	start := time.Now()
+	plan := planOf(tb, d)
+	planned := time.Since(start)
+	if got := plan.Groups[0].Keys; got != (gptload1.KeyTally{Active: keys / 2, Invalid: keys / 2}) {
+		tb.Errorf("planned %+v", got)
+	}
+	start = time.Now()
+	n := 0
+	tally, err := d.EachKey(tb.Context(), plan.Groups[0], func(page []gptload1.Key) error {
+		if want := fmt.Sprintf("sk-proj-%08d-", n); !strings.HasPrefix(page[0].Value.Reveal(), want) || page[0].State != fleet.KeyActive {
+			return fmt.Errorf("the page at key %d does not begin with it", n)
+		}
+		n += len(page)
+		peak = max(peak, heap())
+		return nil
+	})
+	if err != nil || n != keys || tally != plan.Groups[0].Keys {
+		tb.Errorf("%d keys, %+v: %v", n, tally, err)
+	}
+	tb.Logf("%d encrypted keys: plan %v, reading again %v, heap grew by at most %.1f MB, resident %s",
+		keys, planned.Round(time.Millisecond), time.Since(start).Round(time.Millisecond), (float64(peak)-float64(before))/(1<<20), resident())
+	if peak > before+mayGrow {
+		tb.Errorf("the heap grew from %d to %d bytes", before, peak)
 	}
 }
 

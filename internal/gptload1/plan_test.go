@@ -34,7 +34,8 @@ func fullInstallation(tb testing.TB, p product, passphrase string) *fixture {
 		{group: 1, value: "sk-paused", status: "paused", notes: "a\nb"},
 		{group: 1, value: "", status: "active"},
 		{group: 4, value: "sk-of-aggregate", status: "active"},
-		{group: 6, value: "sk-azure-1", status: "active"}, {group: 6, value: "sk-azure-2", status: "active"},
+		{group: 6, value: "sk-azure-1", status: "active"},
+		{group: 6, value: "sk-azure-2", status: "active"},
 		{group: 99, value: "sk-orphan", status: "active"},
 	}
 	for _, value := range oddKeys {

@@ -41,9 +41,6 @@ func (r row) text(name string) string {
 	}
 }
 
-// isNull tells NULL from an empty text.
-func (r row) isNull(name string) bool { return r.cell(name) == nil }
-
 // integer gives a whole number; false for NULL and for what is none.
 func (r row) integer(name string) (int64, bool) {
 	switch v := r.cell(name).(type) {
