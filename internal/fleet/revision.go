@@ -7,8 +7,8 @@ type Revisions struct {
 	Keys          int64 // of provider keys: added, changed or deleted
 }
 
-// KeyDelta is what changed among the keys of all groups after some revision. Keys of groups that were deleted are in
-// neither list: the configuration says that the group is gone, and its keys with it.
+// KeyDelta is what changed among the keys of all groups after some revision. That a group was deleted is not told key by
+// key: the configuration says that it is gone, and its keys with it.
 type KeyDelta struct {
 	Changed []Key        // added or changed, as they stand now
 	Deleted []DeletedKey // deleted one by one, not with their group

@@ -29,7 +29,8 @@ func (s *Store) KeysSince(ctx context.Context, revision int64, limit int) (delta
 	}
 	// No transaction changes more keys than maxRows, so a page of so many has at least one whole revision.
 	limit = max(limit, maxRows)
-	// Everything up to this revision is committed. What is newer may be seen by one of the two reads and not by the other.
+	// Everything up to this revision is committed. What is newer may be seen by one of the two reads and not by the other, and
+	// is left out below: a second bound would make PostgreSQL expect few rows, and sort all there are.
 	values, err := s.revisions(ctx, keysRevision)
 	if err != nil {
 		return fleet.KeyDelta{}, false, err
@@ -41,11 +42,11 @@ func (s *Store) KeysSince(ctx context.Context, revision int64, limit int) (delta
 	var changed []keyRow
 	var deleted []deletedKeyRow
 	err = s.read(ctx, "reading the keys that changed", func(ctx context.Context, db bun.IDB) error {
-		q := db.NewSelect().Model(&changed).Where("revision > ?", revision).Where("revision <= ?", upTo).Where(orphans)
+		q := db.NewSelect().Model(&changed).Where("revision > ?", revision).Where(orphans)
 		if err := q.Order("revision", "id").Limit(int64(limit) + 1).Scan(ctx); err != nil {
 			return err
 		}
-		q = db.NewSelect().Model(&deleted).Where("revision > ?", revision).Where("revision <= ?", upTo).Where(orphans)
+		q = db.NewSelect().Model(&deleted).Where("revision > ?", revision).Where(orphans)
 		return q.Order("revision", "key_id").Limit(int64(limit) + 1).Scan(ctx)
 	})
 	if err != nil {

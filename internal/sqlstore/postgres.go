@@ -33,7 +33,7 @@ var postgresDialect = dialect{
 func openPostgres(config *pgx.ConnConfig) *bun.DB {
 	config = config.Copy()
 	// bun writes values into the text of a statement, so each text is another one: preparing them would fill both sides'
-	// memory. Without prepared statements, PgBouncer may stand in between as well.
+	// memory.
 	config.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	config.StatementCacheCapacity = 0
 	if config.ConnectTimeout == 0 || config.ConnectTimeout > connectPatience {
@@ -59,8 +59,7 @@ func preparePostgres(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// alonePostgres takes the lock inside the transaction, so that PgBouncer may stand in between and all of fn is undone when the
-// connection ends.
+// alonePostgres takes the lock inside the transaction: it ends with it, and all of fn is undone when the connection ends.
 func alonePostgres(ctx context.Context, s *Store, fn func(ctx context.Context, db session) error) error {
 	return s.writer.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = 0"); err != nil {

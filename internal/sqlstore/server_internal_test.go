@@ -64,6 +64,7 @@ func unlockInternal(t *testing.T, s *Store) {
 // TestACommitOnAFrozenServer freezes the server when all that is left of a transaction is its end, which the drivers'
 // interface gives no deadline.
 func TestACommitOnAFrozenServer(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, server frozenServer) {
 		s := openServer(t, server.NewDatabase(t))
 		refused := errors.New("refused")
@@ -93,6 +94,7 @@ func TestACommitOnAFrozenServer(t *testing.T) {
 // TestAFrozenNodeLetsGo leaves a transaction open, as a stopped process does: others can write within a bound that the
 // server keeps.
 func TestAFrozenNodeLetsGo(t *testing.T) {
+	t.Parallel()
 	eachServer(t, func(t *testing.T, server frozenServer) {
 		dsn := server.NewDatabase(t)
 		frozen, other := openServer(t, dsn), openServer(t, dsn)

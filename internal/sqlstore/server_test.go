@@ -69,6 +69,7 @@ var every = map[string]func(ctx context.Context, s *sqlstore.Store) error{
 // TestAServerThatIsAway freezes, kills and cuts off a server: calls end by their deadlines with a reason, and the same store
 // works again as soon as the server does.
 func TestAServerThatIsAway(t *testing.T) {
+	t.Parallel()
 	eachOwnServer(t, func(t *testing.T, server server) {
 		dsn := server.NewDatabase(t)
 		database := dsn[strings.LastIndexByte(dsn, '/')+1:]

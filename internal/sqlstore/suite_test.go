@@ -47,9 +47,20 @@ func runSuite(t *testing.T, database fresh) {
 	}
 }
 
-func TestSQLite(t *testing.T)   { runSuite(t, sqliteFile) }
-func TestPostgres(t *testing.T) { runSuite(t, postgresDatabase) }
-func TestMariaDB(t *testing.T)  { runSuite(t, mariadbDatabase) }
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	runSuite(t, sqliteFile)
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	runSuite(t, postgresDatabase)
+}
+
+func TestMariaDB(t *testing.T) {
+	t.Parallel()
+	runSuite(t, mariadbDatabase)
+}
 
 func sqliteFile(t testing.TB) string       { return filepath.Join(t.TempDir(), "gpt-load.db") }
 func postgresDatabase(t testing.TB) string { return testenv.Postgres(t).NewDatabase(t) }
