@@ -112,6 +112,8 @@ func (p *Pool) Apply(c fleet.KeyChange) {
 	s := p.slots.at(i)
 	to := stateOf(c.State)
 	switch {
+	case older(c.At, s) && (to != stateActive || len(c.Cooldowns) == 0):
+		return // older news than what is known here
 	case to == stateInvalid && s.state == stateDisabled:
 		return
 	case to == stateActive && len(c.Cooldowns) > 0:
@@ -151,6 +153,9 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	return p.changeOf(s, now.UnixNano()), true
 }
 
+// older tells whether news of a key is older than what is known here. News without a time is new.
+func older(t time.Time, s *slot) bool { return !t.IsZero() && t.UnixNano() < s.updatedAt }
+
 func (p *Pool) put(k *fleet.Key) {
 	i, known := p.index[k.ID]
 	if !known {
@@ -169,6 +174,9 @@ func (p *Pool) put(k *fleet.Key) {
 	}
 	s.load = p.load
 	s.createdAt = nanosOf(k.CreatedAt)
+	if known && older(k.UpdatedAt, s) {
+		return // what is known here is newer, and on its way to the store
+	}
 	s.updatedAt = max(s.updatedAt, nanosOf(k.UpdatedAt))
 	// The failures of a key that stays active are counted here and stored only with its next change of state.
 	if to := stateOf(k.State); !known || to != stateActive || s.state != stateActive {

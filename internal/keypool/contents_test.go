@@ -214,7 +214,7 @@ func TestARestorationEndsEveryRest(t *testing.T) {
 	pick := mustLookup(t, p, 1, start)
 	p.Fault(pick, "m", limited(start.Add(time.Hour)), options, start)
 	p.Fault(pick, "", limited(start.Add(time.Hour)), options, start)
-	p.Apply(fleet.KeyChange{KeyID: 1, GroupID: group, State: fleet.KeyActive, At: start})
+	p.Apply(fleet.KeyChange{KeyID: 1, GroupID: group, State: fleet.KeyActive, At: start.Add(time.Second)})
 	mustChoose(t, p, "m", nil, start)
 	mustChoose(t, p, "", nil, start)
 }

@@ -374,7 +374,7 @@ func (p *pair) operate() {
 		p.pool.Remove(id)
 		delete(p.naive.keys, id)
 	case 2:
-		p.apply(fleet.KeyChange{KeyID: id, GroupID: group, State: state, Cooldowns: cooldowns, At: p.now})
+		p.apply(fleet.KeyChange{KeyID: id, GroupID: group, State: state, Cooldowns: cooldowns})
 	case 3:
 		_, got := p.pool.Restore(id, p.now)
 		k := p.naive.keys[id]
@@ -414,7 +414,7 @@ func (p *pair) replace() {
 	p.note("replace without %d, %d disabled meanwhile", gone, changed)
 	err := p.pool.Replace(func(put func([]fleet.Key) error) error {
 		if p.naive.keys[changed] != nil {
-			p.apply(fleet.KeyChange{KeyID: changed, GroupID: group, State: fleet.KeyDisabled, At: p.now})
+			p.apply(fleet.KeyChange{KeyID: changed, GroupID: group, State: fleet.KeyDisabled})
 		}
 		var keys []fleet.Key
 		for _, id := range ids {

@@ -1,0 +1,155 @@
+package keypool
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"gpt-load/internal/fleet"
+)
+
+// Source is where all keys stand. sqlstore.Store says how each method behaves.
+type Source interface {
+	Revisions(ctx context.Context) (fleet.Revisions, error)
+	EachKey(ctx context.Context, group fleet.GroupID, each func([]fleet.Key) error) error
+	KeysSince(ctx context.Context, revision int64, limit int) (delta fleet.KeyDelta, more bool, err error)
+}
+
+const (
+	// pollKeys bounds how long a change that nobody told of stays unseen. The poll reads one number.
+	pollKeys = 5 * time.Second
+	pageKeys = 2000
+)
+
+// Feed keeps the pools of a node at what the source holds. What the node found out itself and is still on its way to the
+// source stays: of two standings of a key the newer one counts.
+type Feed struct {
+	source Source
+	pools  *Pools
+	log    *zap.Logger
+
+	mu       sync.Mutex // one reading at a time
+	revision atomic.Int64
+}
+
+// NewFeed makes a feed. Nothing is read before Load.
+func NewFeed(source Source, pools *Pools, log *zap.Logger) *Feed {
+	return &Feed{source: source, pools: pools, log: log}
+}
+
+// Revision is that of the newest change of keys that the pools have.
+func (f *Feed) Revision() int64 { return f.revision.Load() }
+
+// Load reads all keys and removes those that are not there any more.
+func (f *Feed) Load(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.load(ctx)
+}
+
+func (f *Feed) load(ctx context.Context) error {
+	begun, count := time.Now(), 0
+	// Before the keys: what changes while they are read comes again with the next reading.
+	revisions, err := f.source.Revisions(ctx)
+	if err != nil {
+		return err
+	}
+	known := f.pools.All()
+	for id, pool := range known {
+		err := pool.Replace(func(put func([]fleet.Key) error) error {
+			return f.source.EachKey(ctx, id, func(keys []fleet.Key) error {
+				count += len(keys)
+				return put(keys)
+			})
+		})
+		if err != nil {
+			return fmt.Errorf("reading the keys of group %d: %w", id, err)
+		}
+	}
+	err = f.source.EachKey(ctx, 0, func(keys []fleet.Key) error {
+		eachGroup(keys, func(id fleet.GroupID, keys []fleet.Key) {
+			if known[id] == nil {
+				count += len(keys)
+				f.pools.Ensure(id).Put(keys...)
+			}
+		})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the keys: %w", err)
+	}
+	f.revision.Store(revisions.Keys)
+	f.log.Info("provider keys loaded", zap.Int("keys", count), zap.Int64("revision", revisions.Keys), zap.Duration("took", time.Since(begun)))
+	return nil
+}
+
+// CatchUp reads what changed since the last reading. When it returns nil, the next request sees it.
+func (f *Feed) CatchUp(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	revisions, err := f.source.Revisions(ctx)
+	if err != nil {
+		return err
+	}
+	if revisions.Keys < f.revision.Load() {
+		f.log.Warn("the database is older than what this node has seen of it, as after a backup was restored; all keys are read again")
+		return f.load(ctx)
+	}
+	for revisions.Keys > f.revision.Load() {
+		delta, _, err := f.source.KeysSince(ctx, f.revision.Load(), pageKeys)
+		if fleet.CodeOf(err) == fleet.CodeGone {
+			return f.load(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		eachGroup(delta.Changed, func(id fleet.GroupID, keys []fleet.Key) { f.pools.Ensure(id).Put(keys...) })
+		for _, gone := range delta.Deleted {
+			if pool := f.pools.Get(gone.GroupID); pool != nil {
+				pool.Remove(gone.ID)
+			}
+		}
+		f.revision.Store(delta.UpTo)
+	}
+	return nil
+}
+
+// Run catches up every few seconds until ctx ends, for changes that nobody told of.
+func (f *Feed) Run(ctx context.Context) error {
+	failing := false
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(pollKeys*3/4 + rand.N(pollKeys/2)) // #nosec G404 -- spreads load, guards nothing
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		err := f.CatchUp(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			f.log.Warn("reading changes of keys: those that are known keep serving", zap.Error(err))
+		}
+		if err == nil && failing {
+			f.log.Info("changes of keys can be read again")
+		}
+		failing = err != nil
+	}
+}
+
+// eachGroup calls fn with the runs of keys of one group.
+func eachGroup(keys []fleet.Key, fn func(fleet.GroupID, []fleet.Key)) {
+	for len(keys) > 0 {
+		end := 1
+		for end < len(keys) && keys[end].GroupID == keys[0].GroupID {
+			end++
+		}
+		fn(keys[0].GroupID, keys[:end])
+		keys = keys[end:]
+	}
+}
