@@ -16,11 +16,11 @@ import (
 type Plan struct {
 	Source Source
 	// Settings are the system settings that differ from their defaults here, in canonical text by the names of
-	// internal/settings. Some are secret.
+	// internal/settings. Some are secret, as in Groups: a plan is not for a log.
 	Settings map[string]string
 	// Groups stand in the order of creation: standard groups before the aggregates that name them.
 	Groups []Group
-	// Notices say what does not come along as it stands, the system's first, then group by group.
+	// Notices say what does not come along as it stands.
 	Notices []Notice
 }
 
