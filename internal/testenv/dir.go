@@ -78,6 +78,12 @@ func removeOrphans() {
 	}
 	for _, path := range dirs {
 		if lock, err := lockDir(path); err == nil {
+			for _, data := range []string{"data", "*/data"} { // where StartPostgres was given the directory, or one in it
+				clusters, _ := filepath.Glob(filepath.Join(path, data))
+				for _, cluster := range clusters {
+					removeSharedMemory(cluster)
+				}
+			}
 			_ = os.RemoveAll(path)
 			_ = lock.Close()
 		}

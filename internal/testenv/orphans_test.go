@@ -110,7 +110,22 @@ func TestOrphans(t *testing.T) {
 				}
 				return nil
 			}))
+			noSharedMemory(t, pids)
 		})
+	}
+}
+
+// noSharedMemory checks that the processes left no segment in the kernel.
+func noSharedMemory(t *testing.T, pids []int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sysvipc/shm")
+	must(t, err)
+	for line := range strings.Lines(string(text)) {
+		for _, pid := range pids {
+			if fields := strings.Fields(line); len(fields) > 4 && fields[4] == strconv.Itoa(pid) {
+				t.Errorf("process %d left a segment of shared memory: %s", pid, line)
+			}
+		}
 	}
 }
 

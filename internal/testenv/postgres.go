@@ -45,6 +45,7 @@ func StartPostgres(ctx context.Context, dir string) (*PostgresServer, error) {
 	s.Process = Process{
 		name: "PostgreSQL", log: filepath.Join(dir, "log"), stopSignal: syscall.SIGINT, wipe: []string{"data"},
 		initialise: s.initdb, command: s.postgres, answers: s.ready,
+		afterDeath: func() { removeSharedMemory(filepath.Join(s.dir, "data")) },
 	}
 	if s.dir, s.runAs, err = ownedDir(dir); err != nil {
 		return nil, err

@@ -35,6 +35,8 @@ type Process struct {
 	askAgain bool
 	// stopTimeout is how long the server may take to end in good order before it is killed; 15 s if 0.
 	stopTimeout time.Duration
+	// afterDeath removes what a killed server leaves outside its directory; nil where there is nothing.
+	afterDeath func()
 	// leavesChildren says that children go on when the server is killed, and have to be killed too.
 	leavesChildren bool
 
@@ -266,6 +268,9 @@ func (p *Process) RestartEmpty(ctx context.Context) error {
 	if err := p.killLocked(); err != nil {
 		return err
 	}
+	if p.afterDeath != nil {
+		p.afterDeath()
+	}
 	for _, name := range p.wipe {
 		if err := os.RemoveAll(filepath.Join(p.dir, name)); err != nil {
 			return err
@@ -284,6 +289,9 @@ func (p *Process) Stop() error {
 	}
 	p.closed = true
 	err := p.end()
+	if p.afterDeath != nil {
+		p.afterDeath()
+	}
 	for _, port := range p.ports {
 		port.release()
 	}
