@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -230,4 +231,43 @@ func TestBadCommandLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadme follows the section Cluster of README.md line by line, and then the section Start in the same terminal.
+func TestReadme(t *testing.T) {
+	state := t.TempDir()
+	s, _ := begin(t, "-addr", "127.0.0.1:0", "-provider", "127.0.0.1:0", "-state", state)
+	nginx := s.until(`^  nginx +http://(\S+) `)[1]
+	provider := s.until(`^  fakeprovider http://(\S+)`)[1]
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal := strings.NewReplacer(
+		"localhost:3001", nginx, "127.0.0.1:4010", provider, "data/cluster/auth-key", filepath.Join(state, "auth-key"),
+	).Replace(block(t, string(readme), "cluster") + block(t, string(readme), "quickstart"))
+	shell := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", terminal)
+	shell.Env = append(shell.Environ(), "NO_PROXY=127.0.0.1")
+	var complaints strings.Builder
+	shell.Stderr = &complaints
+	out, err := shell.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s%s", err, out, complaints.String())
+	}
+	for _, want := range []string{`"leader"`, `"candidate"`, `"follower"`, `"added":1`, `"chat.completion"`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in what the terminal shows:\n%s", want, out)
+		}
+	}
+}
+
+// block is the commands between two markers of README.md.
+func block(t *testing.T, readme, name string) string {
+	t.Helper()
+	_, rest, begins := strings.Cut(readme, "<!-- begin "+name+" -->\n```sh\n")
+	lines, _, ends := strings.Cut(rest, "```\n<!-- end "+name+" -->")
+	if !begins || !ends {
+		t.Fatalf("README.md has no commands between its markers %q", name)
+	}
+	return lines
 }
