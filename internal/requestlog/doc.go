@@ -30,7 +30,7 @@
 //	failure                          what happens                                              what is lost
 //	kill -9                          the next start delivers what is on disk                   the last 20 ms
 //	power cut                        the torn tail is cut behind its last whole frame           what was not synced
-//	sink away, slow, frozen          records wait on disk, back-off with jitter up to 30 s      nothing up to the disk bound
+//	sink away, slow, frozen          records wait on disk, back-off with jitter up to 4 s      nothing up to the disk bound
 //	disk bound reached               new records wait in memory, then are dropped               counted: Drops.SpoolFull
 //	disk full, folder gone           the same; delivered from memory as far as the sink takes   counted: Drops.WriteFailed
 //	records faster than write(2)     dropped at the queue's bound                               counted: Drops.QueueFull
