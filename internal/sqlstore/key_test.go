@@ -118,10 +118,13 @@ func testAddKeys(t *testing.T, s *sqlstore.Store) {
 
 // testImport adds very many keys at once, while verdicts go on: no writer waits for the whole of it.
 func testImport(t *testing.T, s *sqlstore.Store) {
-	const many = 100_000
+	many := 100_000
+	if !s.Shared() {
+		many = 20_000 // SQLite is Go code, which the race detector slows down; BenchmarkAddKeys imports all
+	}
 	ctx := t.Context()
 	g, other := addGroup(t, s, standard("g")), addGroup(t, s, standard("other"))
-	keys, _ := must2(s.AddKeys(ctx, other.ID, texts("k", 100), false))(t)
+	keys, _ := must2(s.AddKeys(ctx, other.ID, texts("k", 1), false))(t)
 	done := make(chan struct{})
 	var imported []fleet.Key
 	go func() {
@@ -145,11 +148,11 @@ func testImport(t *testing.T, s *sqlstore.Store) {
 		longest = max(longest, time.Since(one))
 		verdicts++
 	}
-	t.Logf("%d keys in %v, with %d batches of 100 verdicts, the longest of which took %v", many, time.Since(begun), verdicts, longest)
+	t.Logf("%d keys in %v, with %d verdicts, the longest of which took %v", many, time.Since(begun), verdicts, longest)
 	if count := must(s.CountKeys(ctx, g.ID))(t)[fleet.KeyActive]; count != many || len(imported) != many {
 		t.Errorf("%d keys are stored, %d are told", count, len(imported))
 	}
-	if delta := since(t, s, 0); len(delta.Changed) != many+100 {
+	if delta := since(t, s, 0); len(delta.Changed) != many+1 {
 		t.Errorf("%d keys are newer than nothing", len(delta.Changed))
 	}
 }

@@ -64,7 +64,6 @@ func unlockInternal(t *testing.T, s *Store) {
 // TestACommitOnAFrozenServer freezes the server when all that is left of a transaction is its end, which the drivers'
 // interface gives no deadline.
 func TestACommitOnAFrozenServer(t *testing.T) {
-	t.Parallel()
 	eachServer(t, func(t *testing.T, server frozenServer) {
 		s := openServer(t, server.NewDatabase(t))
 		refused := errors.New("refused")
@@ -78,7 +77,7 @@ func TestACommitOnAFrozenServer(t *testing.T) {
 				return errors.Join(ends, server.Freeze())
 			})
 			cancel()
-			if err == nil || time.Since(begun) > 3*time.Second {
+			if err == nil || time.Since(begun) > 5*time.Second {
 				t.Errorf("%s: %v after %v", name, err, time.Since(begun))
 			}
 			if err := server.Thaw(); err != nil {

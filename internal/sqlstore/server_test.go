@@ -69,7 +69,6 @@ var every = map[string]func(ctx context.Context, s *sqlstore.Store) error{
 // TestAServerThatIsAway freezes, kills and cuts off a server: calls end by their deadlines with a reason, and the same store
 // works again as soon as the server does.
 func TestAServerThatIsAway(t *testing.T) {
-	t.Parallel()
 	eachOwnServer(t, func(t *testing.T, server server) {
 		dsn := server.NewDatabase(t)
 		database := dsn[strings.LastIndexByte(dsn, '/')+1:]
@@ -87,7 +86,7 @@ func TestAServerThatIsAway(t *testing.T) {
 				if wantCode(t, err, fleet.CodeUnavailable); fleet.CodeOf(err) == fleet.CodeInternal {
 					t.Errorf("%s: %v", name, errors.Unwrap(err))
 				}
-				if took := time.Since(begun); took > 3*time.Second {
+				if took := time.Since(begun); took > 5*time.Second {
 					t.Errorf("%s took %v, its deadline was %v", name, took, patience)
 				}
 			}
