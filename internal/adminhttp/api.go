@@ -27,6 +27,7 @@ type Options struct {
 	Pools    Pools
 	Tester   Tester
 	Reloader Reloader
+	Nodes    Nodes
 	// Ready lists the parts of the node; every one must be ready for GET /readyz to answer 200. It must be quick.
 	Ready func() []Check
 	// CheckParamPath tells whether a text is a path of a param override: jsonbody.ParsePath without its result.
@@ -55,8 +56,8 @@ type API struct {
 
 // New checks the options and builds the routes. It starts nothing.
 func New(o Options) (*API, error) {
-	if o.AuthKey.IsEmpty() || o.Logger == nil || o.Store == nil || o.Pools == nil || o.Tester == nil || o.Reloader == nil || o.Ready == nil || o.CheckParamPath == nil {
-		return nil, errors.New("adminhttp.New: AuthKey, Logger, Store, Pools, Tester, Reloader, Ready and CheckParamPath are all needed")
+	if o.AuthKey.IsEmpty() || o.Logger == nil || o.Store == nil || o.Pools == nil || o.Tester == nil || o.Reloader == nil || o.Nodes == nil || o.Ready == nil || o.CheckParamPath == nil {
+		return nil, errors.New("adminhttp.New: AuthKey, Logger, Store, Pools, Tester, Reloader, Nodes, Ready and CheckParamPath are all needed")
 	}
 	if err := o.CORS.check(); err != nil {
 		return nil, err
@@ -113,6 +114,7 @@ func (a *API) buildRoutes() error {
 	a.mountSettings(api)
 	a.mountRecords(api)
 	a.mountStatistics(api)
+	a.mountNodes(api)
 
 	// Made here, once: huma's own route makes it at the first request, with a data race between two of them.
 	document, err := json.Marshal(api.OpenAPI())

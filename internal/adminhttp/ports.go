@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
@@ -67,6 +68,13 @@ type TestResult struct {
 // Reloader makes this node serve by a committed revision of settings and groups before it returns.
 type Reloader interface {
 	Changed(ctx context.Context, revision int64) error
+}
+
+// Nodes knows the fleet.
+type Nodes interface {
+	// Nodes returns this node as it is now, and the nodes of the fleet as they were last heard of, in the order of
+	// their ids; an error says that the others cannot be asked.
+	Nodes(ctx context.Context) (self cluster.Member, members []cluster.Member, err error)
 }
 
 // Check is one part of the node that must be ready before it takes traffic.

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"gpt-load/internal/adminhttp"
+	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
@@ -49,6 +50,14 @@ type world struct {
 	reloadErr error
 	test      func(fleet.KeyID) (adminhttp.TestResult, error)
 	checks    []adminhttp.Check
+	self      cluster.Member
+	members   []cluster.Member
+	nodesErr  error
+}
+
+// Nodes implements adminhttp.Nodes.
+func (w *world) Nodes(context.Context) (cluster.Member, []cluster.Member, error) {
+	return w.self, w.members, w.nodesErr
 }
 
 func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
@@ -58,7 +67,7 @@ func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
 	core, logs := observer.New(zapcore.DebugLevel)
 	w.logs = logs
 	options := adminhttp.Options{
-		AuthKey: secret.New(authKey), Logger: zap.New(core), Store: w.store, Pools: w, Tester: w, Reloader: w,
+		AuthKey: secret.New(authKey), Logger: zap.New(core), Store: w.store, Pools: w, Tester: w, Reloader: w, Nodes: w,
 		Ready:          func() []adminhttp.Check { return w.checks },
 		CheckParamPath: func(path string) error { _, err := jsonbody.ParsePath(path); return err },
 		Version:        "2.0.0-test", Clock: w.clock,

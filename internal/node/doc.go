@@ -1,10 +1,18 @@
 // Package node puts one process together and runs it: it is the composition root, and the only package that knows
 // every concrete part.
 //
-// Start: open the store, migrate, unlock its secrets, load settings, groups and keys, then listen. Nothing is
-// served before all of it is there; nothing shared is ever wiped.
+// Start: everything is made, and the port is open for probes, before the database is asked; then schema, secrets, keys,
+// settings and groups are read. Nothing is served before all of it is there; nothing shared is ever wiped. A database server
+// that is away is waited for, because orchestrators start everything at once; a wrong password or key ends the process.
+//
+// A fleet: what an operator changes is committed with a new revision, used here at once, and told to the other nodes, which
+// read what is newer. What a verdict changes is used here at once, told to the others, and written to the database. Each of
+// these also comes by a poll of the revisions every few seconds, so a message that is lost delays and loses nothing. The
+// node that holds the lease runs the jobs and brings the records of all nodes to the database. Without Redis the same
+// parts run with the implementations for a node that is alone.
 //
 // Services run side by side until the context ends or one of them fails. Shutdown goes against the direction of the
 // data, under one budget (SERVER_GRACEFUL_SHUTDOWN_TIMEOUT): stop accepting and let requests end, end those
-// that have not, then the jobs, then write what is still in memory (key states, request records), then close the store.
+// that have not, then the polls, then write what is still in memory (key states, request records), then give up leading,
+// because the leader brings its own last records to the database too, then close the store.
 package node

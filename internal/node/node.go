@@ -13,11 +13,13 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"gpt-load/internal/cluster"
 	"gpt-load/internal/config"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/maintenance"
 	"gpt-load/internal/proxy"
+	"gpt-load/internal/rediscluster"
 	"gpt-load/internal/requestlog"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/snapshot"
@@ -40,18 +42,31 @@ type node struct {
 	started time.Time
 	leaving atomic.Bool
 
-	store      *sqlstore.Store
-	box        *secret.Box
-	snapshots  *snapshot.Holder
-	loader     *snapshot.Loader
-	pools      *keypool.Pools
-	journal    *keypool.Writer
-	routes     *proxy.Routes
-	transports *upstream.Transports
-	records    *requestlog.Recorder
-	proxy      *proxy.Handler
-	jobs       *maintenance.Runner
-	server     *http.Server
+	id         cluster.NodeID
+	address    string               // where it listens, for people
+	redis      *rediscluster.Client // nil on a single node
+	lease      cluster.Lease
+	bus        cluster.Bus
+	membership cluster.Membership
+	tidings    *tidings
+
+	store     *sqlstore.Store
+	attached  chan struct{} // closed when the node serves from the database
+	box       atomic.Pointer[secret.Box]
+	snapshots *snapshot.Holder
+	loader    *snapshot.Loader
+	pools     *keypool.Pools
+	feed      *keypool.Feed
+	journal   *keypool.Writer // of verdicts, to the database
+	verdicts  *keypool.Writer // of verdicts, to the other nodes
+	// What the bus told to look for.
+	staleConfiguration, staleKeys chan struct{}
+	routes                        *proxy.Routes
+	transports                    *upstream.Transports
+	records                       *requestlog.Recorder
+	proxy                         *proxy.Handler
+	jobs                          *maintenance.Runner
+	server                        *http.Server
 	// endRequests ends the contexts of all requests.
 	endRequests context.CancelCauseFunc
 }
@@ -59,7 +74,10 @@ type node struct {
 // Run starts a node, serves until ctx ends, shuts down and returns. An error says what to change in the words of
 // the configuration.
 func Run(ctx context.Context, o Options) (err error) {
-	n := &node{Options: o, started: time.Now()}
+	n := &node{
+		Options: o, started: time.Now(), id: cluster.NewNodeID(), attached: make(chan struct{}),
+		staleConfiguration: make(chan struct{}, 1), staleKeys: make(chan struct{}, 1),
+	}
 	defer keepHeapHeadroom()()
 	if err := n.open(ctx); err != nil {
 		return errors.Join(err, n.close())
@@ -72,33 +90,33 @@ func Run(ctx context.Context, o Options) (err error) {
 	return n.serve(ctx, listener)
 }
 
-// open builds everything up to the point where requests could be served.
-func (n *node) open(ctx context.Context) error {
-	if err := n.openStore(ctx); err != nil {
+// open builds everything. It talks to no server: see connect.
+func (n *node) open(ctx context.Context) (err error) {
+	if n.store, err = sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store")}); err != nil {
+		return err
+	}
+	if err := n.openCluster(ctx); err != nil {
 		return err
 	}
 	n.transports = upstream.NewTransports(upstream.Options{BlockPrivate: n.Config.BlockPrivateUpstreams, EnvProxy: n.Config.EnvProxy})
 	n.routes = &proxy.Routes{}
 	n.pools = keypool.NewPools()
-	if err := n.loadKeys(ctx); err != nil {
-		return err
-	}
+	n.feed = keypool.NewFeed(n.store, n.pools, n.Log.Named("keys"))
 	n.snapshots = &snapshot.Holder{}
 	n.loader = snapshot.NewLoader(n.store, n.snapshots, n.fingerprint, n.apply, n.Log)
-	if err := n.loader.Reload(ctx, 0); err != nil {
-		return fmt.Errorf("loading settings and groups: %w", err)
-	}
 	if err := n.openRecords(); err != nil {
 		return err
 	}
 	n.journal = keypool.NewWriter(n.store, n.Log.Named("keys"))
+	n.tidings = newTidings(n.bus)
+	n.verdicts = keypool.NewWriter(n.tidings, zap.NewNop())
 	var crossOrigin func(http.Header, *http.Request) bool
 	if n.Config.CORS.Enabled {
 		crossOrigin = n.cors().Apply
 	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
-		Recorder: n.records, Journal: n.journal, MaxConcurrent: n.Config.MaxConcurrentRequests,
+		Recorder: n.records, Journal: journals{n.journal, n.verdicts}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
 		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Log: n.Log.Named("proxy"),
 	})
@@ -106,62 +124,13 @@ func (n *node) open(ctx context.Context) error {
 	return n.openServer()
 }
 
-func (n *node) openStore(ctx context.Context) error {
-	store, err := sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store")})
-	if err != nil {
-		return err
-	}
-	n.store = store
-	if err := store.Migrate(ctx); err != nil {
-		return err
-	}
-	install, err := store.Install(ctx)
-	if err != nil {
-		return err
-	}
-	if n.box, err = secret.NewBox(n.Config.EncryptionKey, install.Salt); err != nil {
-		return err
-	}
-	if err := store.Unlock(ctx, n.box); err != nil {
-		return err
-	}
-	return n.seed(ctx)
-}
-
-// seed gives a new installation its first proxy key: AUTH_KEY, as GPT-Load 1.x does.
-func (n *node) seed(ctx context.Context) error {
-	revision, err := n.store.Revision(ctx)
-	if err != nil || revision > 0 {
-		return err
-	}
-	_, err = n.store.SaveSettings(ctx, map[string]string{"proxy_keys": n.Config.AuthKey.Reveal()}, nil)
-	return err
-}
-
-func (n *node) loadKeys(ctx context.Context) error {
-	begun, count := time.Now(), 0
-	err := n.store.EachKey(ctx, 0, func(keys []fleet.Key) error {
-		for start := 0; start < len(keys); {
-			end := start + 1
-			for end < len(keys) && keys[end].GroupID == keys[start].GroupID {
-				end++
-			}
-			n.pools.Ensure(keys[start].GroupID).Put(keys[start:end]...)
-			start = end
-		}
-		count += len(keys)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("loading the provider keys: %w", err)
-	}
-	n.Log.Info("provider keys loaded", zap.Int("keys", count), zap.Duration("took", time.Since(begun)))
-	return nil
-}
-
 func (n *node) openRecords() (err error) {
+	sink := requestlog.Sink(n.store)
+	if n.redis != nil {
+		sink = n.redis.RecordSink(n.store)
+	}
 	n.records, err = requestlog.Open(requestlog.Options{
-		Dir: filepath.Join(n.Config.DataDir, "spool"), Sink: n.store, Logger: n.Log.Named("records"),
+		Dir: filepath.Join(n.Config.DataDir, "spool"), Sink: sink, Logger: n.Log.Named("records"),
 		Interval: func() time.Duration { return n.snapshots.Load().System.RequestLogWriteInterval },
 	})
 	return err
@@ -188,34 +157,46 @@ func (n *node) apply(_ context.Context, old, current *snapshot.Snapshot) error {
 	return nil
 }
 
-func (n *node) fingerprint(key secret.Text) string { return n.box.Hash(key)[:12] }
+func (n *node) fingerprint(key secret.Text) string { return n.box.Load().Hash(key)[:12] }
 
 // serve runs every service until ctx ends or one of them fails, and then shuts down in order.
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
-	// Services end by contexts of their own, one after the other: writers must outlive those who write.
-	jobsCtx, stopJobs := context.WithCancel(context.WithoutCancel(ctx))
-	writersCtx, stopWriters := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopJobs()
-	defer stopWriters()
+	// Services end by contexts of their own, one after the other: writers must outlive those who write, and the leader's
+	// work those whose records it brings to the database.
+	var http, jobs, writers, leading services
 	failed, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	guard := func(name string, run func() error) func() error {
-		return func() error {
-			if err := run(); err != nil {
-				err = fmt.Errorf("%s: %w", name, err)
-				stop(err)
-				return err
-			}
-			return nil
-		}
+	for _, s := range []*services{&http, &jobs, &writers, &leading} {
+		*s = newServices(ctx, stop)
+		defer s.cancel()
 	}
-	var jobs, writers, http errgroup.Group
-	writers.Go(guard("key states", func() error { return n.journal.Run(writersCtx) }))
-	writers.Go(guard("request records", func() error { return n.records.Run(writersCtx) }))
-	jobs.Go(guard("configuration", func() error { return n.loader.Run(jobsCtx) }))
-	jobs.Go(guard("maintenance", func() error { return n.jobs.Run(jobsCtx) }))
-	http.Go(guard("http server", func() error { return ignoreClosed(n.server.Serve(listener)) }))
-	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("version", n.Version), zap.Duration("took", time.Since(n.started)))
+	n.address = reachable(listener.Addr())
+	http.run("http server", func(context.Context) error { return ignoreClosed(n.server.Serve(listener)) })
+	if err := n.connect(failed); err != nil {
+		n.leaving.Store(true)
+		if failed.Err() != nil {
+			err = nil // told to end, or the http server failed and says so itself
+		}
+		return errors.Join(err, n.drain(), http.wait())
+	}
+	leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
+	writers.run("key states", n.journal.Run)
+	writers.run("request records", n.records.Run)
+	jobs.run("configuration", n.loader.Run)
+	jobs.run("keys", n.feed.Run)
+	jobs.run("bus", func(ctx context.Context) error { return n.bus.Run(ctx, n.receive, n.resync) })
+	jobs.run("configuration by the bus", func(ctx context.Context) error {
+		return follow(ctx, n.staleConfiguration, func(ctx context.Context) error { return n.loader.Reload(ctx, 0) })
+	})
+	jobs.run("keys by the bus", func(ctx context.Context) error { return follow(ctx, n.staleKeys, n.feed.CatchUp) })
+	jobs.run("tidings", n.tidings.run)
+	jobs.run("verdicts for other nodes", func(ctx context.Context) error {
+		_ = n.verdicts.Run(ctx) // what could not be told at the end stands in the database
+		return nil
+	})
+	jobs.run("membership", n.announce)
+	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),
+		zap.String("version", n.Version), zap.Duration("took", time.Since(n.started)))
 	if n.Listening != nil {
 		n.Listening(listener.Addr())
 	}
@@ -224,11 +205,41 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	n.leaving.Store(true)
 	n.Log.Info("shutting down", zap.Int64("requests_in_flight", n.proxy.InFlight()), zap.Duration("budget", n.Config.GracefulShutdownTimeout))
 	err := n.drain()
-	stopJobs()
-	err = errors.Join(err, http.Wait(), jobs.Wait())
-	stopWriters()
-	return errors.Join(err, writers.Wait())
+	return errors.Join(err, http.wait(), jobs.end(), writers.end(), leading.end())
 }
+
+// services are goroutines that end together.
+type services struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	failed context.CancelCauseFunc // told of the first error
+	group  *errgroup.Group
+}
+
+func newServices(ctx context.Context, failed context.CancelCauseFunc) services {
+	s := services{failed: failed, group: &errgroup.Group{}}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	return s
+}
+
+func (s *services) run(name string, run func(context.Context) error) {
+	s.group.Go(func() error {
+		if err := run(s.ctx); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+			s.failed(err)
+			return err
+		}
+		return nil
+	})
+}
+
+// end tells the services to end and waits for them.
+func (s *services) end() error {
+	s.cancel()
+	return s.group.Wait()
+}
+
+func (s *services) wait() error { return s.group.Wait() }
 
 // farewell is how long requests that are ended get to tell their clients why.
 const farewell = time.Second
@@ -266,6 +277,9 @@ func (n *node) close() error {
 	var errs []error
 	if n.records != nil {
 		errs = append(errs, n.records.Close())
+	}
+	if n.redis != nil {
+		n.redis.Close()
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())

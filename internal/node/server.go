@@ -13,6 +13,7 @@ import (
 	"gpt-load/internal/adminhttp"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
+	"gpt-load/internal/keypool"
 	"gpt-load/internal/proxy"
 )
 
@@ -20,7 +21,7 @@ import (
 func (n *node) openServer() error {
 	admin, err := adminhttp.New(adminhttp.Options{
 		AuthKey: n.Config.AuthKey, Logger: n.Log.Named("admin"), Store: n.store, Pools: livePools{n}, Tester: tester{n.proxy},
-		Reloader: reloader{n}, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
+		Reloader: reloader{n}, Nodes: n, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
 		CORS:           n.cors(),
 		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started,
 	})
@@ -33,7 +34,11 @@ func (n *node) openServer() error {
 	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			if !strings.HasPrefix(c.Request().URL.Path, proxy.Prefix) {
+			path := c.Request().URL.Path
+			if n.snapshots.Load() == nil && !strings.HasPrefix(path, "/health") && path != "/livez" && path != "/readyz" {
+				return errStarting
+			}
+			if !strings.HasPrefix(path, proxy.Prefix) {
 				return next(c)
 			}
 			n.proxy.ServeHTTP(c.Response().Writer, c.Request())
@@ -69,12 +74,37 @@ func checkParamPath(path string) error {
 	return err
 }
 
+// errStarting is what a node answers before it has a configuration.
+var errStarting = fleet.NewError(fleet.CodeUnavailable, "the node is starting: it waits for its database", nil)
+
+// journals hands verdicts to several journals.
+type journals []*keypool.Writer
+
+// Add implements proxy.Journal.
+func (j journals) Add(c fleet.KeyChange) {
+	for _, w := range j {
+		w.Add(c)
+	}
+}
+
+func ready(checks []adminhttp.Check) bool {
+	for _, c := range checks {
+		if !c.Ready {
+			return false
+		}
+	}
+	return true
+}
+
 // checks says what must be ready before a load balancer sends requests here. The store is none of it: requests are
 // served from memory.
 func (n *node) checks() []adminhttp.Check {
 	checks := []adminhttp.Check{
 		{Name: "configuration", Ready: n.snapshots.Load() != nil},
 		{Name: "accepting", Ready: !n.leaving.Load()},
+	}
+	if !checks[0].Ready {
+		checks[0].Message = "the node waits for its database"
 	}
 	if !checks[1].Ready {
 		checks[1].Message = "the node is shutting down"
@@ -108,6 +138,7 @@ func (l livePools) KeysChanged(_ context.Context, group fleet.GroupID, added []f
 		l.n.journal.Add(change)
 	}
 	pool.Remove(removed...)
+	signal(l.n.tidings.keys)
 }
 
 // tester lets the control plane and the jobs test keys through the data plane.
@@ -122,6 +153,7 @@ func (t tester) TestKey(ctx context.Context, group fleet.GroupID, key fleet.KeyI
 type reloader struct{ n *node }
 
 func (r reloader) Changed(ctx context.Context, revision int64) error {
+	signal(r.n.tidings.configuration)
 	err := r.n.loader.Reload(ctx, revision)
 	if err != nil {
 		r.n.Log.Warn("a change is stored but not in use yet; the node keeps trying", zap.Int64("revision", revision), zap.Error(err))
