@@ -5,6 +5,10 @@
 //   - CPU per proxied request with everything on, against httputil.ReverseProxy, each in a process of its own on one core;
 //   - thousands of concurrent streams: none cut, and the memory of each.
 //
+// With -fleet it starts PostgreSQL, Redis and nodes, and measures instead:
+//
+//   - Redis commands and SQL statements per proxied request, counted by the servers;
+//
 // It compares within one run and prints ratios, because absolute times belong to the machine. It exits with 1 when a
 // promise is broken. Everything runs on loopback; it ends by itself.
 package main
@@ -22,7 +26,8 @@ func main() {
 	role := flag.String("role", "", "internal: what this process plays (upstream, reverseproxy)")
 	target := flag.String("target", "", "internal: the upstream of a role")
 	binary := flag.String("binary", "", "the gpt-load binary to measure; empty builds it")
-	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams")
+	ofFleet := flag.Bool("fleet", false, "measure a fleet instead of one node")
+	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady")
 	quick := flag.Bool("quick", false, "fewer rounds, for a look rather than a figure")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -33,10 +38,14 @@ func main() {
 	}
 	fmt.Printf("%s %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	var r report
-	parts := []struct {
+	type part struct {
 		name string
 		run  func(context.Context, *report, settings) error
-	}{{"choice", benchChoice}, {"scan", benchScan}, {"proxy", benchProxy}, {"streams", benchStreams}}
+	}
+	parts := []part{{"choice", benchChoice}, {"scan", benchScan}, {"proxy", benchProxy}, {"streams", benchStreams}}
+	if *ofFleet {
+		parts = []part{{"steady", benchSteady}}
+	}
 	for _, p := range parts {
 		if *only == "" || *only == p.name {
 			exitOn(p.run(ctx, &r, settings{binary: *binary, quick: *quick}))

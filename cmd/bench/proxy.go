@@ -40,20 +40,24 @@ func startPeers(ctx context.Context, s settings, dir string) (*peers, error) {
 	if p.node, err = testenv.StartNode(ctx, binary, dir, "GOMAXPROCS=1", "MAX_CONCURRENT_REQUESTS=5000", "LOG_LEVEL=info"); err != nil {
 		return p, err
 	}
-	p.ours = &process{pid: p.node.PID(), addr: p.node.URL + "/proxy/bench"}
-	return p, p.configure(ctx)
+	p.ours = proxyOf(p.node)
+	_, err = createGroup(ctx, p.node, p.upstream.addr)
+	return p, err
 }
 
-// configure makes the group: a thousand keys to rotate, and pools as large as the other proxy's.
-func (p *peers) configure(ctx context.Context) error {
-	client := p.node.Client()
+// proxyOf is a node as a process whose requests go to the group of createGroup.
+func proxyOf(n *testenv.Node) *process { return &process{pid: n.PID(), addr: n.URL + "/proxy/bench"} }
+
+// createGroup makes the group: a thousand keys to rotate, and pools as large as the other proxy's.
+func createGroup(ctx context.Context, n *testenv.Node, upstream string) (adminapi.Group, error) {
+	client := n.Client()
 	group, err := client.CreateGroup(ctx, adminapi.GroupInput{
 		Name: "bench", Channel: adminapi.ChannelOpenAI,
-		Upstreams: []adminapi.Upstream{{URL: p.upstream.addr, Weight: 1}},
+		Upstreams: []adminapi.Upstream{{URL: upstream, Weight: 1}},
 		Settings:  map[string]any{"max_idle_conns": 5000, "max_idle_conns_per_host": 5000},
 	})
 	if err != nil {
-		return err
+		return group, err
 	}
 	keys := make([]string, benchKeys)
 	for i := range keys {
@@ -63,7 +67,7 @@ func (p *peers) configure(ctx context.Context) error {
 	if err == nil && added.Added != benchKeys {
 		err = fmt.Errorf("%d of %d keys were added", added.Added, benchKeys)
 	}
-	return err
+	return group, err
 }
 
 func (p *peers) stop() error {
