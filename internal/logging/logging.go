@@ -70,7 +70,7 @@ func New(o Options) (*Logger, error) {
 	if o.Redact != nil {
 		sink = redacting{WriteSyncer: sink, redact: o.Redact}
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(sink), level)
+	core := explaining{zapcore.NewCore(encoder, zapcore.Lock(sink), level)}
 	l.Logger = zap.New(core, zap.AddCaller(), zap.AddStacktrace(zap.DPanicLevel))
 	return l, nil
 }

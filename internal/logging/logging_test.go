@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"gpt-load/internal/fleet"
 	"gpt-load/internal/logging"
 	"gpt-load/internal/secret"
 )
@@ -63,6 +65,19 @@ func TestJSONIsForCollectors(t *testing.T) {
 	}
 	if _, has := got["stacktrace"]; has {
 		t.Error("an ordinary error carries a stack")
+	}
+}
+
+func TestTheCauseIsForTheLog(t *testing.T) {
+	var out bytes.Buffer
+	l := newLogger(t, logging.Options{Level: "info", Format: "json", Output: &out})
+	away := fleet.NewError(fleet.CodeUnavailable, "the database is away", errors.New("dial tcp: refused"))
+	l.With(zap.Error(fmt.Errorf("reading keys: %w", away))).Debug("below the level")
+	l.Warn("still away", zap.Error(fmt.Errorf("reading keys: %w", away)))
+	l.Warn("no cause", zap.Error(errors.New("plain")))
+	lines := strings.Split(out.String(), "\n")
+	if !strings.Contains(lines[0], `"error":"reading keys: the database is away","error_cause":"dial tcp: refused"`) || strings.Contains(lines[1], "_cause") || len(lines) != 3 {
+		t.Error(out.String())
 	}
 }
 
