@@ -2,9 +2,12 @@ package rediscluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -50,6 +53,8 @@ type Client struct {
 	bus    *bus
 	drain  drainCounters
 
+	connections connections
+
 	mu      sync.Mutex
 	redis   rueidis.Client // nil before the first connection
 	dialing chan struct{}  // closed when the attempt under way ends; nil without one
@@ -81,6 +86,8 @@ func Open(o Options) (*Client, error) {
 	}
 	complete(&option)
 	c := &Client{node: o.Node, prefix: o.Prefix, option: option, log: o.Log, health: health{log: o.Log}}
+	c.connections.dial = option.DialCtxFn
+	c.option.DialCtxFn = c.connections.open
 	c.lease = newLease(c)
 	c.bus = &bus{client: c}
 	return c, nil
@@ -124,17 +131,19 @@ func (c *Client) Bus() cluster.Bus { return c.bus }
 // Membership knows the nodes.
 func (c *Client) Membership() cluster.Membership { return membership{c} }
 
-// Close ends all connections and waits for the calls under way, which fail. Nothing works afterwards.
+// Close ends all connections, whatever they wait for, and waits for the calls under way, which fail. Nothing works
+// afterwards.
 func (c *Client) Close() {
 	c.mu.Lock()
 	c.closed = true
 	redis, dialing := c.redis, c.dialing
 	c.mu.Unlock()
-	if redis != nil {
-		redis.Close()
-	}
+	c.connections.close()
 	if dialing != nil {
 		<-dialing // it closes what it made
+	}
+	if redis != nil {
+		redis.Close()
 	}
 	c.calls.Wait()
 }
@@ -172,6 +181,9 @@ func (c *Client) enter(ctx context.Context) (rueidis.Client, error) {
 // dial makes the first connection. Close waits for it.
 func (c *Client) dial(done chan<- struct{}) {
 	redis, err := rueidis.NewClient(c.option)
+	if c.option.TLSConfig == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		err = errors.Join(errHungUp, err)
+	}
 	c.mu.Lock()
 	c.dialing, c.dialErr, c.dialAt = nil, err, time.Now()
 	closed := c.closed
@@ -190,14 +202,18 @@ func (c *Client) dial(done chan<- struct{}) {
 // caller's connecting may hold it up. do runs on alone then, up to its own deadline; what it returns is dropped. what names
 // the call for people.
 func call[T any](ctx context.Context, c *Client, what string, timeout time.Duration, do func(context.Context, rueidis.Client) (T, error)) (T, error) {
+	deadline, ok := ctx.Deadline()
+	short := ok && time.Until(deadline) < timeout
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	value, err := guarded(limited, c, do)
 	switch {
 	case err == nil:
 		c.health.succeeded(what)
-	case ctx.Err() != nil: // the caller's end says nothing about Redis
+	case errors.Is(ctx.Err(), context.Canceled):
 		err = fmt.Errorf("%s: %w", what, ctx.Err())
+	case short && isTimeout(err): // the caller's haste says nothing about Redis
+		err = unavailable(what, fault{text: "no answer in the time that was left"}, errHaste)
 	default:
 		f := judge(err)
 		c.health.failed(what, f, err)

@@ -1,7 +1,6 @@
 package rediscluster
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -100,14 +98,13 @@ func (d *dsn) addresses() error {
 			return errDSN("has the form of a socket but not only a path; it begins with unix:///, or unix://:password@/")
 		}
 		d.option.InitAddress = []string{d.url.Path}
-		d.option.DialCtxFn = func(ctx context.Context, path string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", path)
-		}
+		d.option.DialCtxFn = dialUnix
 		return nil
 	}
 	if d.url.Scheme != "redis" && d.url.Scheme != "rediss" {
 		return errDSN("begins with none of redis://, rediss:// and unix://")
 	}
+	d.option.DialCtxFn = dialTCP
 	for _, address := range append([]string{d.url.Host}, d.query["addr"]...) {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil { // without a port
@@ -184,16 +181,6 @@ func (d *dsn) tls() error {
 	d.option.DialCtxFn = dialTLS
 	return nil
 }
-
-// dialTLS verifies each server by the host that it is dialled by, where one ServerName would be right for one server only.
-func dialTLS(ctx context.Context, address string, dialer *net.Dialer, config *tls.Config) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialer.Timeout+handshakeTimeout)
-	defer cancel()
-	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
-}
-
-// handshakeTimeout bounds a TLS handshake beside the time to connect.
-const handshakeTimeout = 2 * time.Second
 
 // errDSNFile names what is wrong with a file, whose path is no secret.
 func errDSNFile(parameter string, err error) error {

@@ -1,7 +1,6 @@
 package rediscluster
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -25,18 +24,19 @@ type fault struct {
 }
 
 // refusals are the error answers that have a remedy, by how they begin. Codes are those of the Redis sources (server.h,
-// "shared.*err") and of the Redis Cluster specification.
+// "shared.*err") and of the Redis Cluster specification; the general code ERR is left out.
 var refusals = []struct{ prefix, text string }{
 	{"WRONGPASS", "Redis refuses the user name or password of REDIS_DSN"},
 	{"NOAUTH", "Redis wants a password; put it into REDIS_DSN"},
-	{"ERR AUTH", "Redis has no password, but REDIS_DSN names one; take it out, or set requirepass at the server"},
+	{"AUTH", "Redis has no password, but REDIS_DSN names one; take it out, or set requirepass at the server"}, // before Redis 6
 	{"NOPERM", "the user of REDIS_DSN may not do that: it needs all commands on the keys and channels that begin with REDIS_KEY_PREFIX in braces"},
 	{"READONLY", "the Redis of REDIS_DSN is a read-only replica; name its master, or the Sentinels that know it"},
-	{"ERR This instance has cluster support disabled", "REDIS_DSN names several servers, as for a Redis Cluster, but they are none; add master_set if they are Sentinels"},
-	{"ERR DB index", "the Redis of REDIS_DSN does not have the database that it names"},
-	{"ERR SELECT is not allowed in cluster mode", "REDIS_DSN names a database, and leads to a Redis Cluster, which has database 0 only"},
-	{"ERR No such master", "the Sentinels of REDIS_DSN do not know its master_set"},
-	{"ERR unknown command", "the server of REDIS_DSN lacks a command; it must be Redis 6.2 or newer, or compatible with that"},
+	{"This instance has cluster support disabled", "REDIS_DSN names several servers, as for a Redis Cluster, but they are none; add master_set if they are Sentinels"},
+	{"DB index", "the Redis of REDIS_DSN does not have the database that it names"},
+	{"SELECT is not allowed in cluster mode", "REDIS_DSN names a database, and leads to a Redis Cluster, which has database 0 only"},
+	{"No such master", "the Sentinels of REDIS_DSN do not know its master_set"},
+	{"unknown command 'SENTINEL'", "REDIS_DSN has a master_set, but names a server that is no Sentinel"},
+	{"unknown command", "the server of REDIS_DSN lacks a command; it must be Redis 6.2 or newer, or compatible with that"},
 	{"WRONGTYPE", "a key under REDIS_KEY_PREFIX belongs to another program; choose another prefix"},
 }
 
@@ -51,13 +51,20 @@ var troubles = []struct {
 	{"CLUSTERDOWN", "the Redis Cluster is down or has no server for some of its slots", true},
 	{"TRYAGAIN", "the Redis Cluster is moving slots", true},
 	{"BUSY", "Redis is busy with a script", true},
-	{"ERR max number of clients", "Redis has reached its maxclients", true},
+	{"max number of clients", "Redis has reached its maxclients", true},
 	{"OOM", "Redis has reached its maxmemory", false},
 	{"MISCONF", "Redis refuses to write because it cannot save its data", false},
 	{"NOREPLICAS", "Redis refuses to write without enough replicas", false},
 }
 
-var errClosed = errors.New("the Redis client is closed")
+var (
+	errClosed = errors.New("the Redis client is closed")
+	// errHaste is the cause when the caller's deadline came before ours.
+	errHaste = errors.New("the deadline of the caller passed")
+	// errHandshake and errHungUp are what a first connection meets when one side speaks TLS and the other does not.
+	errHandshake = errors.New("the server does not answer the TLS handshake")
+	errHungUp    = errors.New("the server closes a new connection")
+)
 
 // judge says in words what went wrong.
 func judge(err error) fault {
@@ -75,7 +82,11 @@ func judge(err error) fault {
 		return fault{text: "the certificate of the Redis server is not accepted: " + innermost(err) + "; see ca_file of REDIS_DSN", setting: true}
 	case errors.As(err, &record):
 		return fault{text: "the server of REDIS_DSN does not speak TLS; write redis:// for one without", setting: true}
-	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+	case errors.Is(err, errHandshake):
+		return fault{text: errHandshake.Error() + "; write redis:// in REDIS_DSN if it speaks without TLS"}
+	case errors.Is(err, errHungUp):
+		return fault{text: errHungUp.Error() + "; write rediss:// in REDIS_DSN if it speaks TLS"}
+	case isTimeout(err):
 		return fault{text: "Redis does not answer in time"}
 	case errors.As(err, &dns):
 		return fault{text: "the host of REDIS_DSN is not found: " + dns.Err}
@@ -90,6 +101,7 @@ func judge(err error) fault {
 }
 
 func judgeAnswer(text string) fault {
+	text = strings.TrimPrefix(text, "ERR ")
 	for _, r := range refusals {
 		if strings.HasPrefix(text, r.prefix) {
 			return fault{text: r.text, setting: true, refused: true}
@@ -104,6 +116,7 @@ func judgeAnswer(text string) fault {
 	return fault{text: "Redis refuses: " + text[:min(len(text), longest)], refused: true}
 }
 
+// isTimeout includes context.DeadlineExceeded, which is a net.Error.
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()

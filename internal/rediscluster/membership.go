@@ -95,12 +95,12 @@ func (m membership) Members(ctx context.Context) ([]cluster.Member, error) {
 }
 
 // readMember turns an entry into a member whose times are by this node's clock, where it is now here. It returns false for
-// one that is too old or that no node wrote.
+// one that is too old, or from the future of a Redis whose clock went back, or that no node wrote.
 func readMember(id, entry, now string, here time.Time) (cluster.Member, bool) {
 	at, text, _ := strings.Cut(entry, " ")
 	age, ok := millisecondsBetween(at, now)
 	var w wireMember
-	if !ok || age > cluster.MemberTimeout || json.Unmarshal([]byte(text), &w) != nil {
+	if !ok || age.Abs() > cluster.MemberTimeout || json.Unmarshal([]byte(text), &w) != nil {
 		return cluster.Member{}, false
 	}
 	seen := here.Add(-max(0, age))

@@ -3,6 +3,7 @@ package rediscluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,6 +25,8 @@ const (
 	patience = 2 * time.Second
 	// answerLife is how long an answer waits for a node that went away.
 	answerLife = 2 * time.Minute
+	// keepBuffer bounds the memory that is kept from batch to batch, in bytes; only batches with bodies need more.
+	keepBuffer = 1 << 20
 	// slowestLink is the bytes per second that a connection must carry at least for a batch to get through in time.
 	slowestLink = 1 << 20
 )
@@ -40,6 +43,9 @@ const (
 	answerUnreadable = "unreadable"
 	answerRefused    = "refused "
 )
+
+// errLost says that a batch is not in the stream and has no answer.
+var errLost error = fleet.NewError(fleet.CodeUnavailable, awaiting+": Redis lost them; they are sent again", nil)
 
 // PositionSource knows how far the database is with a spool.
 type PositionSource interface {
@@ -93,19 +99,24 @@ func (s *recordSink) WriteRecords(ctx context.Context, b requestlog.Batch) error
 	if s.pending != nil && !s.pending.is(b, len(data)) {
 		s.withdraw(ctx)
 	}
-	if s.pending == nil {
-		added, err := s.add(ctx, b, data)
-		if err != nil {
-			s.buffer = nil // a call that was given up may still read it
+	answer, err := "", errLost
+	if s.pending != nil { // of an earlier call
+		answer, err = s.await(ctx)
+	}
+	if errors.Is(err, errLost) {
+		if s.pending, err = s.add(ctx, b, data); err != nil {
+			s.buffer, s.pending = nil, nil // a call that was given up may still read the buffer
 			return err
 		}
-		s.pending = added
+		answer, err = s.await(ctx)
 	}
-	answer, err := s.await(ctx)
 	if err != nil {
 		return err
 	}
 	s.pending = nil
+	if cap(s.buffer) > keepBuffer {
+		s.buffer = nil
+	}
 	switch refusal, refused := strings.CutPrefix(answer, answerRefused); {
 	case answer == answerStored:
 		return nil
@@ -135,11 +146,11 @@ func (s *recordSink) await(ctx context.Context) (string, error) {
 	for {
 		answer, err := s.pop(ctx, patience)
 		if err != nil || answer != "" {
-			return answer, s.outOfTime(ctx, err)
+			return answer, outOfTime(err)
 		}
 		there, err := s.there(ctx)
 		if err != nil {
-			return "", s.outOfTime(ctx, err)
+			return "", outOfTime(err)
 		}
 		if there {
 			continue
@@ -147,16 +158,16 @@ func (s *recordSink) await(ctx context.Context) (string, error) {
 		// The answer is written before the entry is deleted, so it is there now unless Redis lost both.
 		answer, err = s.pop(ctx, 0)
 		if err != nil || answer != "" {
-			return answer, s.outOfTime(ctx, err)
+			return answer, outOfTime(err)
 		}
 		s.pending = nil
-		return "", fleet.NewError(fleet.CodeUnavailable, awaiting+": Redis lost them; they are sent again", nil)
+		return "", errLost
 	}
 }
 
 // outOfTime says why waiting ended when it was the caller's deadline.
-func (s *recordSink) outOfTime(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil && fleet.CodeOf(err) != fleet.CodeUnavailable {
+func outOfTime(err error) error {
+	if errors.Is(err, errHaste) {
 		return fleet.NewError(fleet.CodeUnavailable, awaiting+": it has not yet; no node leads, or the database is away. They stay in the spool", err)
 	}
 	return err
@@ -164,8 +175,8 @@ func (s *recordSink) outOfTime(ctx context.Context, err error) error {
 
 // pop takes the answer, waiting for it when wait is not 0; "" says that there is none.
 func (s *recordSink) pop(ctx context.Context, wait time.Duration) (string, error) {
+	key := s.client.answerKey(s.pending.token)
 	return call(ctx, s.client, awaiting, wait+callTimeout, func(ctx context.Context, redis rueidis.Client) (string, error) {
-		key := s.client.answerKey(s.pending.token)
 		if wait == 0 {
 			return orNone(redis.Do(ctx, redis.B().Lpop().Key(key).Build()).ToString())
 		}
