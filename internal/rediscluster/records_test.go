@@ -26,7 +26,6 @@ type database struct {
 	calls     int
 	down      error
 	refuse    func(r *fleet.RequestRecord) bool
-	gate      chan struct{} // when set, each call waits for one token
 }
 
 var errDown = errors.New("the database is down")
@@ -35,14 +34,7 @@ func newDatabase() *database {
 	return &database{positions: make(map[string]int64), stored: make(map[fleet.RecordID]int)}
 }
 
-func (d *database) WriteRecords(ctx context.Context, b requestlog.Batch) error {
-	if d.gate != nil {
-		select {
-		case <-d.gate:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+func (d *database) WriteRecords(_ context.Context, b requestlog.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls++
@@ -64,10 +56,31 @@ func (d *database) WriteRecords(ctx context.Context, b requestlog.Batch) error {
 	return nil
 }
 
+// stalled is the database behind a leader that was stopped: each call waits for a token.
+type stalled struct {
+	*database
+	tokens chan struct{}
+}
+
+func (s stalled) WriteRecords(ctx context.Context, b requestlog.Batch) error {
+	select {
+	case <-s.tokens:
+		return s.database.WriteRecords(ctx, b)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (d *database) Position(_ context.Context, source string) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.positions[source], d.down
+}
+
+func (d *database) upTo(source string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.positions[source]
 }
 
 func (d *database) set(change func(*database)) {
@@ -200,8 +213,8 @@ func TestABatchWithoutALeader(t *testing.T) {
 	}
 	leaderFor(t, newNode(t, server.DSN()), d)
 	must(t, sink.WriteRecords(within(t, longest), batchOf("s", 5, 15)))
-	if d.count() != 10 || d.positions["s"] != 14 {
-		t.Errorf("%d records up to %d", d.count(), d.positions["s"])
+	if d.count() != 10 || d.upTo("s") != 14 {
+		t.Errorf("%d records up to %d", d.count(), d.upTo("s"))
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -346,7 +359,7 @@ func TestTwoLeadersAtOnce(t *testing.T) {
 func TestAStaleLeader(t *testing.T) {
 	t.Parallel()
 	server, d := testenv.Redis(t), newDatabase()
-	stale := &database{gate: make(chan struct{}), positions: d.positions, stored: d.stored}
+	stale := stalled{d, make(chan struct{})}
 	stop := leaderFor(t, newNode(t, server.DSN()), stale)
 	n := newNode(t, server.DSN())
 	sink := n.RecordSink(d)
@@ -355,11 +368,11 @@ func TestAStaleLeader(t *testing.T) {
 	eventually(t, "the batch is in the stream", func() bool { return length(t, server, n) == "1" })
 	leaderFor(t, newNode(t, server.DSN()), d)
 	must(t, await(t, "the answer", result))
-	stale.gate <- struct{}{} // now it writes the old batch, and answers
+	stale.tokens <- struct{}{} // now it writes the old batch, and answers
 	must(t, sink.WriteRecords(within(t, longest), batchOf("s", 11, 21)))
 	stop()
-	if d.count() != 20 || d.positions["s"] != 20 {
-		t.Errorf("%d records up to %d", d.count(), d.positions["s"])
+	if d.count() != 20 || d.upTo("s") != 20 {
+		t.Errorf("%d records up to %d", d.count(), d.upTo("s"))
 	}
 }
 
