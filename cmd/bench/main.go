@@ -27,7 +27,7 @@ func main() {
 	target := flag.String("target", "", "internal: the upstream of a role")
 	binary := flag.String("binary", "", "the gpt-load binary to measure; empty builds it")
 	ofFleet := flag.Bool("fleet", false, "measure a fleet instead of one node")
-	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady")
+	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady or cost")
 	quick := flag.Bool("quick", false, "fewer rounds, for a look rather than a figure")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -44,7 +44,7 @@ func main() {
 	}
 	parts := []part{{"choice", benchChoice}, {"scan", benchScan}, {"proxy", benchProxy}, {"streams", benchStreams}}
 	if *ofFleet {
-		parts = []part{{"steady", benchSteady}}
+		parts = []part{{"steady", benchSteady}, {"cost", benchCost}}
 	}
 	for _, p := range parts {
 		if *only == "" || *only == p.name {

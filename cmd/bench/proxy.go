@@ -124,8 +124,8 @@ func (c costs) median() float64 {
 }
 
 // ratios are those of each round, sorted.
-func (c costs) ratios(to costs) []float64 {
-	all := make([]float64, len(c))
+func (c costs) ratios(to costs) costs {
+	all := make(costs, len(c))
 	for i := range c {
 		all[i] = c[i] / to[i]
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"gpt-load/internal/testenv"
-	"gpt-load/pkg/adminapi"
 )
 
 const (
@@ -33,8 +32,8 @@ func benchSteady(ctx context.Context, r *report, s settings) (err error) {
 	if _, err := f.postgres.SQL(ctx, "postgres", "CREATE EXTENSION pg_stat_statements;"); err != nil {
 		return err
 	}
-	// As many batches as there can be: one a second.
-	if _, err := f.nodes[0].Client().ChangeSettings(ctx, adminapi.SettingsPatch{"request_log_write_interval_minutes": 0}); err != nil {
+	// As many batches as there can be.
+	if err := deliverEverySecond(ctx, f.nodes[0]); err != nil {
 		return err
 	}
 	requests := load{url: f.node(1).addr, key: testenv.AuthKey, size: 1 << 10, workers: 16, count: steadyRequests}
@@ -103,15 +102,12 @@ func (f *benchFleet) countWindow(ctx context.Context, do func() error) (asked, e
 	if err != nil {
 		return asked{}, err
 	}
-	end := time.NewTimer(steadyWindow)
-	defer end.Stop()
+	begun := time.Now()
 	if err := do(); err != nil {
 		return asked{}, err
 	}
-	select {
-	case <-ctx.Done():
-		return asked{}, ctx.Err()
-	case <-end.C:
+	if err := pause(ctx, steadyWindow-time.Since(begun)); err != nil {
+		return asked{}, err
 	}
 	after, err := f.asked(ctx)
 	return asked{redis: after.redis.since(before.redis), sql: after.sql.since(before.sql)}, err
