@@ -51,7 +51,7 @@ type KeyChange struct {
 	Reason   string
 	Evidence string
 	Failures int
-	// Cooldowns replaces the stored ones; only those worth keeping over a restart are listed.
+	// Cooldowns are all rests of the key that are not over.
 	Cooldowns []Cooldown
 	At        time.Time
 }

@@ -150,7 +150,9 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	s.failures = 0
 	s.explain("", "")
 	p.setState(i, s, stateActive)
-	return p.changeOf(s, now.UnixNano()), true
+	change := p.changeOf(s, now.UnixNano())
+	s.updatedAt = s.stamp
+	return change, true
 }
 
 // older tells whether news of a key is older than what is known here. News without a time is new.
@@ -174,9 +176,6 @@ func (p *Pool) put(k *fleet.Key) {
 	}
 	s.load = p.load
 	s.createdAt = nanosOf(k.CreatedAt)
-	if known && older(k.UpdatedAt, s) {
-		return // what is known here is newer, and on its way to the store
-	}
 	s.updatedAt = max(s.updatedAt, nanosOf(k.UpdatedAt))
 	// The failures of a key that stays active are counted here and stored only with its next change of state.
 	if to := stateOf(k.State); !known || to != stateActive || s.state != stateActive {

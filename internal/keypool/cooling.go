@@ -218,8 +218,8 @@ func (c *comeback) in(h restHeap, from int) {
 	c.in(h, 2*from+2)
 }
 
-// keepFrom is the shortest rest worth keeping over a restart and telling to other nodes: they learn of a
-// shorter one from the provider for the price of one attempt.
+// keepFrom is the shortest rest worth keeping over a restart: of a shorter one a node that starts learns by the next
+// 429.
 const keepFrom = 30 * time.Second
 
 // cooldowns lists the rests of a key that run at a time.

@@ -23,12 +23,12 @@
 //
 // # What a verdict does
 //
-//	class           effect on the key                                                   told to the store
+//	class           effect on the key                                                   told to the store; to other nodes
 //	key_dead        invalid at once                                                     always
 //	key_exhausted   rests for all models for CooldownCap, and one failure is counted    always
 //	key_suspect     one failure is counted                                              when that makes it invalid
-//	limited, hint   rests for the model, or for all, until then; CooldownCap at most    from 30 seconds on
-//	limited         rests RateLimitCooldown, or longer in a row of windows              from 30 seconds on
+//	limited, hint   rests for the model, or for all, until then; CooldownCap at most    from 30 seconds on; from 1 on
+//	limited         rests RateLimitCooldown, or longer in a row of windows              from 30 seconds on; from 1 on
 //	model_denied    rests for the model for CooldownCap, if another key served it       always
 //	any other       none                                                                never
 //

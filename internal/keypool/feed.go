@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ type Source interface {
 	Revisions(ctx context.Context) (fleet.Revisions, error)
 	EachKey(ctx context.Context, group fleet.GroupID, each func([]fleet.Key) error) error
 	KeysSince(ctx context.Context, revision int64, limit int) (delta fleet.KeyDelta, more bool, err error)
+	Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error)
 }
 
 const (
@@ -26,20 +28,23 @@ const (
 	pageKeys = 2000
 )
 
-// Feed keeps the pools of a node at what the source holds. What the node found out itself and is still on its way to the
-// source stays: of two standings of a key the newer one counts.
+// Feed keeps the pools of a node at what the source holds. A key whose verdict is still on its way from this node to the
+// source is left alone until it is there, and read again then.
 type Feed struct {
 	source Source
 	pools  *Pools
+	waits  func(fleet.KeyID) bool
 	log    *zap.Logger
 
-	mu       sync.Mutex // one reading at a time
+	mu       sync.Mutex                    // one reading at a time
+	again    map[fleet.KeyID]fleet.GroupID // keys to be read again, because something waited
 	revision atomic.Int64
 }
 
-// NewFeed makes a feed. Nothing is read before Load.
-func NewFeed(source Source, pools *Pools, log *zap.Logger) *Feed {
-	return &Feed{source: source, pools: pools, log: log}
+// NewFeed makes a feed. waits tells whether a verdict on a key is on its way to the source: Writer.Waits. Nothing is
+// read before Load.
+func NewFeed(source Source, pools *Pools, waits func(fleet.KeyID) bool, log *zap.Logger) *Feed {
+	return &Feed{source: source, pools: pools, waits: waits, log: log, again: make(map[fleet.KeyID]fleet.GroupID)}
 }
 
 // Revision is that of the newest change of keys that the pools have.
@@ -100,6 +105,9 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 		f.log.Warn("the database is older than what this node has seen of it, as after a backup was restored; all keys are read again")
 		return f.load(ctx)
 	}
+	if err := f.readAgain(ctx); err != nil {
+		return err
+	}
 	for revisions.Keys > f.revision.Load() {
 		delta, _, err := f.source.KeysSince(ctx, f.revision.Load(), pageKeys)
 		if fleet.CodeOf(err) == fleet.CodeGone {
@@ -108,13 +116,47 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		eachGroup(delta.Changed, func(id fleet.GroupID, keys []fleet.Key) { f.pools.Ensure(id).Put(keys...) })
+		changed := slices.DeleteFunc(delta.Changed, f.leave)
+		eachGroup(changed, func(id fleet.GroupID, keys []fleet.Key) { f.pools.Ensure(id).Put(keys...) })
 		for _, gone := range delta.Deleted {
 			if pool := f.pools.Get(gone.GroupID); pool != nil {
 				pool.Remove(gone.ID)
 			}
 		}
 		f.revision.Store(delta.UpTo)
+	}
+	return nil
+}
+
+// leave reports whether a key is to be left alone for now. An operator's word against a key holds at once, whatever
+// waits.
+func (f *Feed) leave(k fleet.Key) bool {
+	if k.State == fleet.KeyDisabled || !f.waits(k.ID) {
+		return false
+	}
+	f.again[k.ID] = k.GroupID
+	return true
+}
+
+// readAgain reads the keys that were left alone and do not wait any more.
+func (f *Feed) readAgain(ctx context.Context) error {
+	for id, group := range f.again {
+		if f.waits(id) {
+			continue
+		}
+		key, err := f.source.Key(ctx, id)
+		pool := f.pools.Get(group)
+		switch {
+		case fleet.CodeOf(err) == fleet.CodeNotFound && err != nil:
+			if pool != nil {
+				pool.Remove(id)
+			}
+		case err != nil:
+			return err
+		case pool != nil:
+			pool.Put(key)
+		}
+		delete(f.again, id)
 	}
 	return nil
 }

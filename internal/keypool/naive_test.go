@@ -156,7 +156,7 @@ func (n *naive) fault(id fleet.KeyID, model string, pickedAt time.Time, f keypoo
 		return false
 	}
 	worth := func(moved time.Duration, until time.Time) bool {
-		return moved >= time.Second && until.Sub(now) >= 30*time.Second
+		return moved >= time.Second && until.Sub(now) >= time.Second
 	}
 	switch f.Class {
 	case fleet.ClassKeyDead:
@@ -350,9 +350,18 @@ func (p *pair) checkChange(c fleet.KeyChange, id fleet.KeyID) {
 		p.failf("change %+v, want state %s and %d failures of %d", c, k.state, k.failures, id)
 	}
 	for _, cool := range c.Cooldowns {
-		if cool.Until.Sub(p.now) < 30*time.Second {
-			p.failf("a rest of %v is not worth keeping", cool.Until.Sub(p.now))
+		if !cool.Until.After(p.now) {
+			p.failf("a rest that is over is told: %v", cool.Until.Sub(p.now))
 		}
+	}
+	kept, lasts := keypool.Lasting(c)
+	for _, cool := range kept.Cooldowns {
+		if cool.Until.Sub(c.At) < 30*time.Second {
+			p.failf("a rest of %v is not worth keeping", cool.Until.Sub(c.At))
+		}
+	}
+	if lasts != (c.State == fleet.KeyInvalid || len(kept.Cooldowns) > 0) {
+		p.failf("Lasting = %v of %+v", lasts, c)
 	}
 }
 

@@ -194,7 +194,7 @@ func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
 		ID: id, GroupID: p.id, Value: p.slots.credential(i).value,
 		State: s.state.word(), Failures: int(s.failures),
 		Cooldowns: p.cooldowns(s, now.UnixNano()),
-		CreatedAt: timeOf(s.createdAt), UpdatedAt: timeOf(s.updatedAt),
+		CreatedAt: timeOf(s.createdAt), UpdatedAt: timeOf(max(s.updatedAt, s.stamp)),
 	}
 	key.Reason, key.Evidence = s.why()
 	return key, true

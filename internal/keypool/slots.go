@@ -56,6 +56,7 @@ type slot struct {
 	standing  *standing // nil when there is nothing to say
 	createdAt int64     // nanoseconds since 1970, like every int64 time in this package
 	updatedAt int64
+	stamp     int64 // of the newest change that was told
 }
 
 // standing is what is known of the few keys that had trouble.
@@ -188,7 +189,7 @@ func (t *slots) take() uint32 {
 func (t *slots) release(i uint32) {
 	t.setCredential(i, nil)
 	s := t.at(i)
-	s.id, s.state, s.failures, s.standing, s.createdAt, s.updatedAt = 0, stateActive, 0, nil, 0, 0
+	s.id, s.state, s.failures, s.standing, s.createdAt, s.updatedAt, s.stamp = 0, stateActive, 0, nil, 0, 0, 0
 	s.tidy()
 	t.free = append(t.free, i)
 }

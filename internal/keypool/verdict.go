@@ -1,6 +1,7 @@
 package keypool
 
 import (
+	"slices"
 	"time"
 
 	"gpt-load/internal/fleet"
@@ -36,8 +37,9 @@ func (p *Pool) Success(pick Pick, model string, now time.Time) {
 	s.tidy()
 }
 
-// Fault takes a verdict that blames the key. It returns the key's new standing when that is worth keeping over
-// a restart and telling to other nodes: a change of state, or a rest of 30 seconds or more.
+// Fault takes a verdict that blames the key. It returns the key's new standing when that is worth telling to other
+// nodes: a change of state, or a rest of a second or more that is new or moved by as much. See Lasting for what of it is worth keeping
+// over a restart.
 func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time) (fleet.KeyChange, bool) {
 	switch f.Class {
 	case fleet.ClassKeyDead, fleet.ClassKeyExhausted, fleet.ClassKeySuspect, fleet.ClassLimited:
@@ -80,7 +82,9 @@ func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time)
 	if !changed {
 		return fleet.KeyChange{}, false
 	}
-	return p.changeOf(s, at), true
+	change := p.changeOf(s, at)
+	// Rests in a lane that models share are not listed, and an active key without rests would be a restoration.
+	return change, change.State != fleet.KeyActive || len(change.Cooldowns) > 0
 }
 
 // slotOf finds the key of a pick, which may have been removed meanwhile and its slot given to another.
@@ -151,29 +155,41 @@ func guess(last *rest, pick Pick, o Options, at int64) int64 {
 	}
 }
 
-// coolFor rests a key and reports whether that is worth telling: a rest of some length that is new, or that
-// moved by a second or more.
+// tellFrom is the shortest rest worth telling to other nodes: a shorter one is over when they hear of it.
+const tellFrom = time.Second
+
+// coolFor rests a key and reports whether that is worth telling: a rest of some length that is new, or that moved by as much.
 func (p *Pool) coolFor(i uint32, l *lane, until, guess int64, reason string, at int64) bool {
 	if until <= at {
 		return false
 	}
 	moved := p.cool(i, l, until, guess, reason)
-	return moved >= int64(time.Second) && until-at >= int64(keepFrom)
+	return min(moved, until-at) >= int64(tellFrom)
 }
 
 // changeOf describes a key's standing and stamps it. The stamps of one key rise in the order in which its
 // standing changed, so the newest of several changes is the true one, whichever way they travelled.
 func (p *Pool) changeOf(s *slot, at int64) fleet.KeyChange {
-	s.updatedAt = max(at, s.updatedAt+int64(time.Microsecond))
+	s.stamp = max(at, s.stamp+int64(time.Microsecond), s.updatedAt+int64(time.Microsecond))
 	p.touch(s)
 	change := fleet.KeyChange{
 		KeyID: s.id, GroupID: p.id,
 		State: s.state.word(), Failures: int(s.failures),
-		At: timeOf(s.updatedAt),
+		At: timeOf(s.stamp),
 	}
 	change.Reason, change.Evidence = s.why()
-	change.Cooldowns = p.cooldowns(s, at+int64(keepFrom)-1)
+	change.Cooldowns = p.cooldowns(s, at)
+	if s.state != stateActive {
+		s.updatedAt = s.stamp // what comes with an older time is older news
+	}
 	return change
+}
+
+// Lasting leaves of a change what is worth keeping over a restart: false when that is nothing.
+func Lasting(c fleet.KeyChange) (fleet.KeyChange, bool) {
+	rests := len(c.Cooldowns)
+	c.Cooldowns = slices.DeleteFunc(slices.Clone(c.Cooldowns), func(r fleet.Cooldown) bool { return r.Until.Sub(c.At) < keepFrom })
+	return c, rests == 0 || len(c.Cooldowns) > 0
 }
 
 // maxEvidence is the bound that fleet.Key states, in bytes.

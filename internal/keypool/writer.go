@@ -19,6 +19,7 @@ type Store interface {
 
 const (
 	flushEvery   = 200 * time.Millisecond
+	tellEvery    = 20 * time.Millisecond
 	flushTimeout = 10 * time.Second // one call of the store
 	finalFlush   = 5 * time.Second  // all calls at the end
 	maxBatch     = 1000
@@ -30,11 +31,15 @@ const (
 type Writer struct {
 	store  Store
 	logger *zap.Logger
+	every  time.Duration
+	lossy  bool
 
 	mu      sync.Mutex
 	pending map[fleet.KeyID]fleet.KeyChange
 	queue   []fleet.KeyID // of the keys in pending, each once: the order in which they are written
 	wake    chan struct{} // capacity 1: something is pending
+
+	under map[fleet.KeyID]struct{} // keys of the write under way; guarded by mu
 
 	turn chan struct{} // capacity 1: held by whoever writes
 	// batch is the size of the next write. It is halved when a write fails, whose changes then go to the end of
@@ -47,9 +52,17 @@ type Writer struct {
 // NewWriter makes a writer. Nothing is written before Run or Flush.
 func NewWriter(store Store, logger *zap.Logger) *Writer {
 	return &Writer{
-		store: store, logger: logger, pending: make(map[fleet.KeyID]fleet.KeyChange),
+		store: store, logger: logger, every: flushEvery, pending: make(map[fleet.KeyID]fleet.KeyChange),
 		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), batch: maxBatch,
 	}
+}
+
+// NewTeller makes a writer for a bus to other nodes: it is ten times as quick, and what cannot be told is forgotten
+// without a word, because the others find it in the store.
+func NewTeller(bus Store) *Writer {
+	w := NewWriter(bus, zap.NewNop())
+	w.every, w.lossy = tellEvery, true
+	return w
 }
 
 // Add hands over a change. It never blocks on the store.
@@ -75,6 +88,15 @@ func (w *Writer) keep(c fleet.KeyChange) {
 	w.pending[c.KeyID] = c
 }
 
+// Waits tells whether a change of a key is not stored yet.
+func (w *Writer) Waits(id fleet.KeyID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, pending := w.pending[id]
+	_, under := w.under[id]
+	return pending || under
+}
+
 // Pending is the number of keys whose newest change is not stored yet.
 func (w *Writer) Pending() int {
 	w.mu.Lock()
@@ -82,13 +104,13 @@ func (w *Writer) Pending() int {
 	return len(w.pending)
 }
 
-// Run writes what is added until ctx ends, at most 200 ms after it was added, and tries again with growing
+// Run writes what is added until ctx ends, at most 200 ms after it was added (a teller 20 ms), and tries again with growing
 // pauses of up to 5 seconds while the store is away. At the end it takes up to 5 seconds to write the rest; an
 // error says how much could not be written.
 func (w *Writer) Run(ctx context.Context) error {
-	timer := time.NewTimer(flushEvery)
+	timer := time.NewTimer(w.every)
 	defer timer.Stop()
-	pause := flushEvery
+	pause := w.every
 	for {
 		select {
 		case <-ctx.Done():
@@ -110,7 +132,7 @@ func (w *Writer) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		pause = flushEvery
+		pause = w.every
 	}
 }
 
@@ -137,8 +159,12 @@ func (w *Writer) Flush(ctx context.Context) error {
 		if len(changes) == 0 {
 			return nil
 		}
-		if err := w.write(ctx, changes); err != nil {
-			w.giveBack(changes)
+		err := w.write(ctx, changes)
+		w.written(changes, err)
+		if w.lossy {
+			continue
+		}
+		if err != nil {
 			w.batch = max(w.batch/2, 1)
 			w.report(err)
 			return err
@@ -161,17 +187,24 @@ func (w *Writer) takeBatch() []fleet.KeyChange {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	changes := make([]fleet.KeyChange, min(len(w.queue), w.batch))
+	w.under = make(map[fleet.KeyID]struct{}, len(changes))
 	for i, id := range w.queue[:len(changes)] {
 		changes[i] = w.pending[id]
 		delete(w.pending, id)
+		w.under[id] = struct{}{}
 	}
 	w.queue = w.queue[len(changes):]
 	return changes
 }
 
-func (w *Writer) giveBack(changes []fleet.KeyChange) {
+// written notes the end of a write; what failed is pending again.
+func (w *Writer) written(changes []fleet.KeyChange, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.under = nil
+	if err == nil || w.lossy {
+		return
+	}
 	for _, c := range changes {
 		if _, newer := w.pending[c.KeyID]; !newer {
 			w.keep(c)

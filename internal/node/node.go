@@ -101,22 +101,22 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.transports = upstream.NewTransports(upstream.Options{BlockPrivate: n.Config.BlockPrivateUpstreams, EnvProxy: n.Config.EnvProxy})
 	n.routes = &proxy.Routes{}
 	n.pools = keypool.NewPools()
-	n.feed = keypool.NewFeed(n.store, n.pools, n.Log.Named("keys"))
+	n.journal = keypool.NewWriter(n.store, n.Log.Named("keys"))
+	n.feed = keypool.NewFeed(n.store, n.pools, n.journal.Waits, n.Log.Named("keys"))
 	n.snapshots = &snapshot.Holder{}
 	n.loader = snapshot.NewLoader(n.store, n.snapshots, n.fingerprint, n.apply, n.Log)
 	if err := n.openRecords(); err != nil {
 		return err
 	}
-	n.journal = keypool.NewWriter(n.store, n.Log.Named("keys"))
 	n.tidings = newTidings(n.bus)
-	n.verdicts = keypool.NewWriter(n.tidings, zap.NewNop())
+	n.verdicts = keypool.NewTeller(n.tidings)
 	var crossOrigin func(http.Header, *http.Request) bool
 	if n.Config.CORS.Enabled {
 		crossOrigin = n.cors().Apply
 	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
-		Recorder: n.records, Journal: journals{n.journal, n.verdicts}, MaxConcurrent: n.Config.MaxConcurrentRequests,
+		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
 		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Log: n.Log.Named("proxy"),
 	})
@@ -190,10 +190,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	})
 	jobs.run("keys by the bus", func(ctx context.Context) error { return follow(ctx, n.staleKeys, n.feed.CatchUp) })
 	jobs.run("tidings", n.tidings.run)
-	jobs.run("verdicts for other nodes", func(ctx context.Context) error {
-		_ = n.verdicts.Run(ctx) // what could not be told at the end stands in the database
-		return nil
-	})
+	jobs.run("verdicts for other nodes", n.verdicts.Run)
 	jobs.run("membership", n.announce)
 	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),
 		zap.String("version", n.Version), zap.Duration("took", time.Since(n.started)))

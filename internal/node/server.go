@@ -77,13 +77,14 @@ func checkParamPath(path string) error {
 // errStarting is what a node answers before it has a configuration.
 var errStarting = fleet.NewError(fleet.CodeUnavailable, "the node is starting: it waits for its database", nil)
 
-// journals hands verdicts to several journals.
-type journals []*keypool.Writer
+// journals hands verdicts to the other nodes, and what lasts of them to the database.
+type journals struct{ bus, store *keypool.Writer }
 
 // Add implements proxy.Journal.
 func (j journals) Add(c fleet.KeyChange) {
-	for _, w := range j {
-		w.Add(c)
+	j.bus.Add(c)
+	if kept, lasts := keypool.Lasting(c); lasts {
+		j.store.Add(kept)
 	}
 }
 

@@ -279,4 +279,17 @@ func testVerdicts(t *testing.T, s *sqlstore.Store) {
 	if k := must(s.Key(ctx, keys[2].ID))(t); k.State != fleet.KeyActive || k.Failures != 0 {
 		t.Errorf("a late verdict undid an operator's act: %+v", k)
 	}
+
+	// A node that has not heard yet that a key is dead reports a rest of it.
+	dead := change(3, fleet.KeyInvalid, at)
+	rest := change(3, fleet.KeyActive, at.Add(time.Second))
+	rest.Cooldowns = rests
+	for _, c := range []fleet.KeyChange{dead, rest} {
+		if err := s.ApplyKeyChanges(ctx, []fleet.KeyChange{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if k := must(s.Key(ctx, keys[3].ID))(t); k.State != fleet.KeyInvalid {
+		t.Errorf("a rest revived a dead key: %+v", k)
+	}
 }

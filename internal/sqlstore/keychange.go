@@ -15,7 +15,8 @@ import (
 const changeRows = 100
 
 // ApplyKeyChanges writes what verdicts and validation found. Of several changes of one key the newest counts. A key that
-// an operator disabled, one that an operator touched later than the change, and one that is gone stay as they are.
+// an operator disabled, one that an operator touched later than the change, and one that is gone stay as they are. A change
+// that lists rests is that of a node which takes the key for active: it rests an active key and revives none.
 func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) error {
 	newest := make(map[fleet.KeyID]int, len(changes))
 	for i, c := range changes {
@@ -82,7 +83,8 @@ func (s *Store) applyChanges(ctx context.Context, tx bun.Tx, rows []keyRow, revi
 		r := &rows[i]
 		args = append(args, r.ID, r.GroupID, r.State, r.Reason, r.Evidence, r.Failures, r.Cooldowns, r.UpdatedAt, revision)
 	}
-	statement := s.dialect.updateEach("provider_keys", changeKey, changeColumns, len(rows), "k.state <> ? AND k.operator_at <= v.updated_at")
-	_, err := tx.NewRaw(statement, append(args, string(fleet.KeyDisabled))...).Exec(ctx)
+	statement := s.dialect.updateEach("provider_keys", changeKey, changeColumns, len(rows),
+		"k.state <> ? AND k.operator_at <= v.updated_at AND (v.cooldowns = '' OR k.state = ?)")
+	_, err := tx.NewRaw(statement, append(args, string(fleet.KeyDisabled), string(fleet.KeyActive))...).Exec(ctx)
 	return err
 }
