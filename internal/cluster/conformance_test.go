@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ var implementations = map[string]func(t *testing.T) world{
 	},
 	"redis": func(t *testing.T) world {
 		id := cluster.NewNodeID()
-		client, err := rediscluster.Open(rediscluster.Options{DSN: secret.New(testenv.Redis(t).DSN()), Prefix: t.Name()[len("TestPorts/redis/"):], Node: id})
+		client, err := rediscluster.Open(rediscluster.Options{DSN: secret.New(testenv.Redis(t).DSN()), Prefix: fmt.Sprintf("test-%p", t), Node: id})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,7 +120,7 @@ func TestCheck(t *testing.T) {
 		"plain":             {},
 		"password":          {options: testenv.RedisOptions{Password: "secret!"}},
 		"user":              {options: testenv.RedisOptions{User: "ann", Password: "secret!"}},
-		"rights":            {options: limited("~{TestCheck.rights}:* &{TestCheck.rights}:* +@all"), dsn: at("redis://ann:pass@")},
+		"rights":            {options: limited("~{test-*}:* &{test-*}:* +@all"), dsn: at("redis://ann:pass@")},
 		"tls":               {options: testenv.RedisOptions{TLS: true, Password: "secret!"}, dsn: withAuthority},
 		"tls-unverified":    {options: testenv.RedisOptions{TLS: true}, dsn: func(s *testenv.RedisServer) string { return s.DSN() + "?skip_verify=true" }},
 		"tls-untrusted":     {options: testenv.RedisOptions{TLS: true}, code: fleet.CodeInvalid, says: "ca_file"},
@@ -135,7 +135,6 @@ func TestCheck(t *testing.T) {
 		"no-such-database":  {dsn: func(s *testenv.RedisServer) string { return "redis://" + s.Address() + "/99" }, code: fleet.CodeInvalid, says: "database"},
 		"no-cluster":        {dsn: func(s *testenv.RedisServer) string { return "redis://" + s.Address() + "?addr=" + s.Address() }, code: fleet.CodeInvalid, says: "names several servers"},
 		"no-sentinel":       {dsn: func(s *testenv.RedisServer) string { return "redis://" + s.Address() + "?master_set=m" }, code: fleet.CodeInvalid, says: "is no Sentinel"},
-		"no-slots":          {options: testenv.RedisOptions{Conf: []string{"cluster-enabled yes"}}, code: fleet.CodeUnavailable, says: "slots"},
 		"full":              {options: testenv.RedisOptions{Conf: []string{"maxmemory 1"}}, code: fleet.CodeUnavailable, says: "maxmemory"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -228,9 +228,9 @@ func runCandidate(dsn string) {
 		})
 	}()
 	last := time.Now()
-	for now := range time.Tick(10 * time.Millisecond) {
-		// Of two looks at the clock that lie far apart the process was stopped between.
-		if look := time.Now(); look.Sub(last) > time.Second {
+	for range time.Tick(10 * time.Millisecond) {
+		now := time.Now()
+		if now.Sub(last) > time.Second { // it was stopped between two looks at the clock
 			fmt.Println("woke up, leading:", c.Lease().Leading())
 		}
 		last = now

@@ -2,6 +2,8 @@ package rediscluster
 
 import (
 	"context"
+	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -27,7 +29,14 @@ func TestMain(m *testing.M) {
 		runCandidate(dsn)
 		return
 	}
-	goleak.VerifyTestMain(testenv.WithServers(m), goleak.IgnoreAnyFunction(testenv.ServerGoroutine))
+	// The tests wait for servers and clocks far more than they compute: as many at once as processors would take a minute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(testenv.WithServers(m), goleak.IgnoreAnyFunction(testenv.ServerGoroutine),
+		// The client of a Redis Cluster closes connections that it needs no more after a sleep of 5 s, which nothing ends early.
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
 }
 
 // node is a client with its log.
@@ -39,10 +48,10 @@ type node struct {
 // nodes numbers the nodes of this process.
 var nodes atomic.Int64
 
-// newNode makes a node of the fleet with the test's name as prefix.
+// newNode makes a node of the fleet of this run of the test.
 func newNode(t testing.TB, dsn string) node {
 	t.Helper()
-	return newNodeOf(t, dsn, strings.NewReplacer("/", ".", "#", ".").Replace(t.Name()))
+	return newNodeOf(t, dsn, fmt.Sprintf("test-%p", t))
 }
 
 func newNodeOf(t testing.TB, dsn, prefix string) node {

@@ -3,10 +3,12 @@ package rediscluster
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"gpt-load/internal/cluster"
+	"gpt-load/internal/fleet"
 	"gpt-load/internal/testenv"
 )
 
@@ -78,7 +80,7 @@ func TestOverASocket(t *testing.T) {
 func TestWithLimitedRights(t *testing.T) {
 	t.Parallel()
 	server := testenv.NewRedis(t, testenv.RedisOptions{Conf: []string{
-		"user ann on >pass ~{TestWithLimitedRights}:* &{TestWithLimitedRights}:* +@all -@admin -@dangerous",
+		"user ann on >pass ~{test-*}:* &{test-*}:* +@all -@admin -@dangerous",
 	}})
 	exercise(t, "redis://ann:pass@"+server.Address())
 }
@@ -124,6 +126,16 @@ func TestRedisCluster(t *testing.T) {
 	// By one address of a cluster, the client finds the others.
 	n := newNodeOf(t, servers.Masters[1].DSN(), "another")
 	must(t, n.Check(t.Context()))
+	for _, master := range servers.Masters {
+		redisDo(t, master, "FLUSHALL")
+		redisDo(t, master, "CLUSTER", "FLUSHSLOTS")
+	}
+	eventually(t, "the loss of the slots is known", func() bool { return n.Check(t.Context()) != nil })
+	for _, n := range []node{n, newNode(t, servers.DSN())} {
+		if err := n.Check(t.Context()); fleet.CodeOf(err) != fleet.CodeUnavailable || !strings.Contains(err.Error(), "slots") {
+			t.Errorf("without slots: %v", err)
+		}
+	}
 }
 
 // TestRedisClusterFailover kills the master of the fleet's slot.
