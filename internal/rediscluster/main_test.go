@@ -35,8 +35,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	goleak.VerifyTestMain(testenv.WithServers(m), goleak.IgnoreAnyFunction(testenv.ServerGoroutine),
-		// The client of a Redis Cluster closes connections that it needs no more after a sleep of 5 s, which nothing ends early.
-		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"))
+		// Sleeps of the client of a Redis Cluster that nothing ends early: 5 s before it closes connections that it needs no
+		// more, up to 1 s before it asks again how the slots lie.
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*clusterClient)._refresh.func2"),
+		goleak.IgnoreAnyFunction("github.com/redis/rueidis.(*call).DelayDo.func1"))
 }
 
 // node is a client with its log.
