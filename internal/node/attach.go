@@ -8,7 +8,6 @@ import (
 	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
-	"gpt-load/internal/secret"
 )
 
 const (
@@ -18,19 +17,52 @@ const (
 	attachPatience = 10 * time.Second
 )
 
-// connect gives the node its first configuration. While a database server is away the node waits: orchestrators start
-// everything at once. It returns the errors that waiting would not mend.
+// connect gives the node its first configuration. While a database server is away that is the local copy; a node without
+// one waits, because orchestrators start everything at once. It returns the errors that waiting would not mend.
 func (n *node) connect(ctx context.Context) error {
 	for waiting := false; ; waiting = true {
 		err := n.attach(ctx)
 		if err == nil || !n.mayComeBack(err) {
 			return err
 		}
-		if !waiting && ctx.Err() == nil {
-			n.Log.Warn("the database is away; the node starts when it answers", zap.Error(err))
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch served, copyErr := n.serveLocalCopy(ctx); {
+		case copyErr != nil:
+			return copyErr
+		case served:
+			n.Log.Warn("the database is away; the node serves from its local copy of the configuration", zap.Int64("revision", n.snapshots.Load().Revision), zap.Error(err))
+			return nil
+		case !waiting:
+			n.Log.Warn("the database is away, and there is no local copy of the configuration; the node starts when it answers", zap.Error(err))
 		}
 		if !sleep(ctx, attachPause) {
 			return ctx.Err()
+		}
+	}
+}
+
+// reattach keeps trying to reach the database behind a local copy.
+func (n *node) reattach(ctx context.Context) error {
+	for {
+		select {
+		case <-n.attached:
+			return nil
+		default:
+		}
+		err := n.attach(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			n.Log.Info("the database answers; the node serves from it")
+			return nil
+		case !n.mayComeBack(err):
+			return err
+		}
+		if !sleep(ctx, attachPause) {
+			return nil
 		}
 	}
 }
@@ -45,21 +77,13 @@ func (n *node) attach(ctx context.Context) error {
 	if err := n.openSchema(ctx); err != nil {
 		return err
 	}
-	install, err := n.store.Install(ctx)
-	if err != nil {
+	if err := n.unlock(ctx, n.store); err != nil {
 		return err
 	}
-	box, err := secret.NewBox(n.Config.EncryptionKey, install.Salt)
-	if err != nil {
-		return err
-	}
-	if err := n.store.Unlock(ctx, box); err != nil {
-		return err
-	}
-	n.box.Store(box)
 	if err := n.seed(ctx); err != nil {
 		return err
 	}
+	n.source.current.Store(n.store)
 	if err := n.load(ctx); err != nil {
 		return err
 	}

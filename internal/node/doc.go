@@ -2,8 +2,9 @@
 // every concrete part.
 //
 // Start: everything is made, and the port is open for probes, before the database is asked; then schema, secrets, keys,
-// settings and groups are read. Nothing is served before all of it is there; nothing shared is ever wiped. A database server
-// that is away is waited for, because orchestrators start everything at once; a wrong password or key ends the process.
+// settings and groups are read. Nothing is served before all of it is there; nothing shared is ever wiped. While a database
+// server is away the node serves from its local copy of the last configuration, or waits where there is none, because
+// orchestrators start everything at once; a wrong password or key ends the process.
 //
 // A fleet: what an operator changes is committed with a new revision, used here at once, and told to the other nodes, which
 // read what is newer. What a verdict changes is used here at once, told to the others, and written to the database. Each of

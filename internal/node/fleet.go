@@ -186,7 +186,7 @@ func (n *node) Nodes(ctx context.Context) (self cluster.Member, members []cluste
 func (n *node) self() cluster.Member {
 	records := n.records.Stats()
 	m := cluster.Member{
-		ID: n.id, Role: n.role(), Version: n.Version, Address: n.address, Ready: ready(n.checks()), ServingFrom: cluster.ServingFromStore,
+		ID: n.id, Role: n.role(), Version: n.Version, Address: n.address, Ready: ready(n.checks()), ServingFrom: n.servingFrom(),
 		KeyRevision: n.feed.Revision(), InFlight: n.proxy.InFlight(),
 		SpoolWaiting: records.Queued + records.Held + records.Spooled, SpoolDropped: records.Dropped.Total(),
 		ClockOffset: n.store.ClockOffset(), StartedAt: n.started, SeenAt: time.Now(),
@@ -208,6 +208,13 @@ func (n *node) role() cluster.Role {
 	default:
 		return cluster.RoleCandidate
 	}
+}
+
+func (n *node) servingFrom() string {
+	if n.source.current.Load() == n.store {
+		return cluster.ServingFromStore
+	}
+	return cluster.ServingFromLocalCopy
 }
 
 // reachable is an address for people who look for the node: its host name where it listens everywhere.

@@ -51,6 +51,8 @@ type node struct {
 	tidings    *tidings
 
 	store     *sqlstore.Store
+	localCopy *sqlstore.Store // nil where there is none
+	source    source
 	attached  chan struct{} // closed when the node serves from the database
 	box       atomic.Pointer[secret.Box]
 	snapshots *snapshot.Holder
@@ -95,6 +97,8 @@ func (n *node) open(ctx context.Context) (err error) {
 	if n.store, err = sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store")}); err != nil {
 		return err
 	}
+	n.source.current.Store(n.store)
+	n.openLocalCopy(ctx)
 	if err := n.openCluster(ctx); err != nil {
 		return err
 	}
@@ -102,9 +106,9 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.routes = &proxy.Routes{}
 	n.pools = keypool.NewPools()
 	n.journal = keypool.NewWriter(n.store, n.Log.Named("keys"))
-	n.feed = keypool.NewFeed(n.store, n.pools, n.journal.Waits, n.Log.Named("keys"))
+	n.feed = keypool.NewFeed(&n.source, n.pools, n.journal.Waits, n.Log.Named("keys"))
 	n.snapshots = &snapshot.Holder{}
-	n.loader = snapshot.NewLoader(n.store, n.snapshots, n.fingerprint, n.apply, n.Log)
+	n.loader = snapshot.NewLoader(&n.source, n.snapshots, n.fingerprint, n.apply, n.Log)
 	if err := n.openRecords(); err != nil {
 		return err
 	}
@@ -182,6 +186,8 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
 	writers.run("key states", n.journal.Run)
 	writers.run("request records", n.records.Run)
+	jobs.run("database", n.reattach)
+	jobs.run("local copy", n.keepLocalCopy)
 	jobs.run("configuration", n.loader.Run)
 	jobs.run("keys", n.feed.Run)
 	jobs.run("bus", func(ctx context.Context) error { return n.bus.Run(ctx, n.receive, n.resync) })
@@ -277,6 +283,9 @@ func (n *node) close() error {
 	}
 	if n.redis != nil {
 		n.redis.Close()
+	}
+	if n.localCopy != nil {
+		errs = append(errs, n.localCopy.Close())
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())

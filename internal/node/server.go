@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"gpt-load/internal/adminhttp"
+	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
@@ -104,8 +105,11 @@ func (n *node) checks() []adminhttp.Check {
 		{Name: "configuration", Ready: n.snapshots.Load() != nil},
 		{Name: "accepting", Ready: !n.leaving.Load()},
 	}
-	if !checks[0].Ready {
+	switch {
+	case !checks[0].Ready:
 		checks[0].Message = "the node waits for its database"
+	case n.servingFrom() == cluster.ServingFromLocalCopy:
+		checks[0].Message = "the database is away since the start; the node serves from its local copy"
 	}
 	if !checks[1].Ready {
 		checks[1].Message = "the node is shutting down"

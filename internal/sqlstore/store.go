@@ -9,7 +9,6 @@ import (
 	"github.com/uptrace/bun"
 	"go.uber.org/zap"
 
-	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
 
@@ -157,12 +156,12 @@ func rest(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// sealer returns the box, or an error when Unlock has not been called: a defect of the caller.
+// sealer returns the box, or an error when Unlock has not been called.
 func (s *Store) sealer() (*secret.Box, error) {
 	if box := s.box.Load(); box != nil {
 		return box, nil
 	}
-	return nil, fleet.NewError(fleet.CodeInternal, "the store was used for secrets before it was unlocked", nil)
+	return nil, errNotReached
 }
 
 // latest is the last moment that any of the databases can be asked about: the end of the year 9999.
