@@ -45,6 +45,27 @@ func EnsureAuthKey(dataDir string) (key secret.Text, path string, created bool, 
 	return key, path, true, nil
 }
 
+// StoredAuthKey returns the auth key that is stored in the data folder and where; it makes none. The error is
+// fs.ErrNotExist when there is none.
+func StoredAuthKey(dataDir string) (key secret.Text, path string, err error) {
+	path = filepath.Join(dataDir, authKeyFile)
+	key, err = readAuthKey(path)
+	return key, path, err
+}
+
+// AuthKeyFrom reads the auth key of any file, as AUTH_KEY_FILE does.
+func AuthKeyFrom(path string) (secret.Text, error) {
+	text, err := readSecretFile(path)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	key := secret.New(text)
+	if err := checkAuthKey(key); err != nil {
+		return secret.Text{}, fmt.Errorf("the auth key of %s %w", path, err)
+	}
+	return key, nil
+}
+
 func readAuthKey(path string) (secret.Text, error) {
 	text, err := readSecretFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

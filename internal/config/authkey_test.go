@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,5 +99,33 @@ func TestWarningsNameTheEntryAndNotTheKey(t *testing.T) {
 	}
 	if got := mustLoad(t, nil).Warnings(); len(got) > 0 {
 		t.Errorf("without keys: %v", got)
+	}
+}
+
+func TestAuthKeysOfOtherPrograms(t *testing.T) {
+	dir := t.TempDir()
+	if _, _, err := config.StoredAuthKey(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a stored key: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("looking for a key left %v, %v", entries, err)
+	}
+	made, path, _, err := config.EnsureAuthKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, where, err := config.StoredAuthKey(dir)
+	if err != nil || where != path || !stored.Equal(made) {
+		t.Errorf("the stored key is %v of %s, %v", stored, where, err)
+	}
+	if read, err := config.AuthKeyFrom(path); err != nil || !read.Equal(made) {
+		t.Errorf("read %v, %v", read, err)
+	}
+	bad := filepath.Join(dir, "bad")
+	if err := os.WriteFile(bad, []byte("two words\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.AuthKeyFrom(bad); err == nil || !strings.Contains(err.Error(), bad) || strings.Contains(err.Error(), "two words") {
+		t.Errorf("a key with a space: %v", err)
 	}
 }

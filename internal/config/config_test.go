@@ -319,3 +319,16 @@ func TestTrustedProxies(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestLoadOnlyLooksAtNothingElse(t *testing.T) {
+	env := map[string]string{"HOST": "10.0.0.1", "PORT": "4000", "AUTH_KEY": "sk-of-the-admin-1234", "LOG_LEVEL": "loud", "IS_SLAVE": "true"}
+	sources := config.Sources{Dir: t.TempDir(), LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }}
+	c, err := config.LoadOnly(sources, "HOST", "PORT", "AUTH_KEY")
+	if err != nil || c.Addr() != "10.0.0.1:4000" || c.AuthKey.IsEmpty() || c.IsSlave || len(c.Settings()) != 3 {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	env["PORT"] = "none"
+	if _, err := config.LoadOnly(sources, "PORT"); err == nil || !strings.Contains(err.Error(), "PORT") {
+		t.Errorf("a wrong port: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpproxy"
@@ -57,6 +58,22 @@ func Load(from Sources) (Config, error) {
 	}
 	proxies := httpproxy.Config{HTTPProxy: c.HTTPProxy.Reveal(), HTTPSProxy: c.HTTPSProxy.Reveal(), NoProxy: c.NoProxy}
 	c.envProxy = proxies.ProxyFunc()
+	return c, nil
+}
+
+// LoadOnly is Load for a program that needs a few entries, such as the address and the auth key of a node: what is wrong
+// with the others is not looked at, and they stay empty. The names have to be those of the table.
+func LoadOnly(from Sources, names ...string) (Config, error) {
+	l := newLoader(from)
+	c := Config{}
+	for _, e := range table {
+		if slices.Contains(names, e.Name) {
+			l.load(&c, e)
+		}
+	}
+	if len(l.faults) > 0 {
+		return Config{}, &Error{Faults: l.faults}
+	}
 	return c, nil
 }
 
