@@ -13,15 +13,15 @@ import (
 const (
 	// attachPause is between two tries to reach a database that is away.
 	attachPause = time.Second
-	// attachPatience bounds a follower's wait for a candidate to migrate, before it looks for a local copy.
-	attachPatience = 10 * time.Second
+	// copyPatience is how long a follower that has a local copy waits for the schema before it serves from that.
+	copyPatience = 3 * time.Second
 )
 
 // connect gives the node its first configuration. While a database server is away that is the local copy; a node without
 // one waits, because orchestrators start everything at once. It returns the errors that waiting would not mend.
 func (n *node) connect(ctx context.Context) error {
 	for waiting := false; ; waiting = true {
-		err := n.attach(ctx)
+		err := n.attach(ctx, n.hasLocalCopy(ctx))
 		if err == nil || !n.mayComeBack(err) {
 			return err
 		}
@@ -51,7 +51,7 @@ func (n *node) reattach(ctx context.Context) error {
 			return nil
 		default:
 		}
-		err := n.attach(ctx)
+		err := n.attach(ctx, false)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -72,9 +72,10 @@ func (n *node) mayComeBack(err error) bool {
 	return n.store.Shared() && fleet.CodeOf(err) == fleet.CodeUnavailable
 }
 
-// attach brings the node to the database: schema, secrets, keys, configuration.
-func (n *node) attach(ctx context.Context) error {
-	if err := n.openSchema(ctx); err != nil {
+// attach brings the node to the database: schema, secrets, keys, configuration. hasty says that there is another way to
+// serve.
+func (n *node) attach(ctx context.Context, hasty bool) error {
+	if err := n.openSchema(ctx, hasty); err != nil {
 		return err
 	}
 	if err := n.unlock(ctx, n.store); err != nil {
@@ -92,12 +93,15 @@ func (n *node) attach(ctx context.Context) error {
 }
 
 // openSchema makes the database fit this version; a follower waits for a candidate to do so.
-func (n *node) openSchema(ctx context.Context) error {
+func (n *node) openSchema(ctx context.Context, hasty bool) error {
 	if !n.Config.IsSlave {
 		return n.store.Migrate(ctx)
 	}
-	ctx, cancel := context.WithTimeout(ctx, attachPatience)
-	defer cancel()
+	if hasty {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, copyPatience)
+		defer cancel()
+	}
 	return n.store.AwaitSchema(ctx)
 }
 

@@ -75,13 +75,19 @@ func (n *node) openLocalCopy(ctx context.Context) {
 	n.localCopy = saved
 }
 
-// serveLocalCopy serves from the local copy, if there is one with something in it. Its errors are those that waiting for
-// the database would not mend, such as another ENCRYPTION_KEY.
-func (n *node) serveLocalCopy(ctx context.Context) (bool, error) {
+// hasLocalCopy reports whether there is a local copy with something in it.
+func (n *node) hasLocalCopy(ctx context.Context) bool {
 	if n.localCopy == nil {
-		return false, nil
+		return false
 	}
-	if empty, err := n.localCopy.Empty(ctx); err != nil || empty {
+	empty, err := n.localCopy.Empty(ctx)
+	return err == nil && !empty
+}
+
+// serveLocalCopy serves from the local copy, if there is one. Its errors are those that waiting for the database would
+// not mend, such as another ENCRYPTION_KEY.
+func (n *node) serveLocalCopy(ctx context.Context) (bool, error) {
+	if !n.hasLocalCopy(ctx) {
 		return false, nil
 	}
 	if err := n.unlock(ctx, n.localCopy); err != nil {

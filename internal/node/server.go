@@ -15,7 +15,9 @@ import (
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
+	"gpt-load/internal/provider"
 	"gpt-load/internal/proxy"
+	"gpt-load/pkg/adminapi"
 )
 
 // openServer mounts the data plane and the control plane on one listener.
@@ -36,14 +38,17 @@ func (n *node) openServer() error {
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			path := c.Request().URL.Path
-			if n.snapshots.Load() == nil && !strings.HasPrefix(path, "/health") && path != "/livez" && path != "/readyz" {
-				return errStarting
+			switch starting := n.snapshots.Load() == nil; {
+			case strings.HasPrefix(path, proxy.Prefix) && starting:
+				provider.WriteError(c.Response().Writer, provider.FormatOpenAI, startingError)
+				return nil
+			case strings.HasPrefix(path, proxy.Prefix):
+				n.proxy.ServeHTTP(c.Response().Writer, c.Request())
+				return nil
+			case strings.HasPrefix(path, adminapi.Prefix) && starting:
+				return fleet.NewError(fleet.CodeUnavailable, startingError.Message, nil)
 			}
-			if !strings.HasPrefix(path, proxy.Prefix) {
-				return next(c)
-			}
-			n.proxy.ServeHTTP(c.Response().Writer, c.Request())
-			return nil
+			return next(c)
 		}
 	})
 	requests, end := context.WithCancelCause(context.Background())
@@ -75,8 +80,10 @@ func checkParamPath(path string) error {
 	return err
 }
 
-// errStarting is what a node answers before it has a configuration.
-var errStarting = fleet.NewError(fleet.CodeUnavailable, "the node is starting: it waits for its database", nil)
+// startingError is what a node answers before it has a configuration. Whose format a group speaks it does not know yet.
+var startingError = provider.GatewayError{
+	Status: http.StatusServiceUnavailable, Code: "starting", Message: "the node is starting: it waits for its database", RetryAfter: 2 * time.Second,
+}
 
 // journals hands verdicts to the other nodes, and what lasts of them to the database.
 type journals struct{ bus, store *keypool.Writer }
