@@ -25,7 +25,9 @@ type Source interface {
 const (
 	// pollKeys bounds how long a change that nobody told of stays unseen. The poll reads one number.
 	pollKeys = 5 * time.Second
-	pageKeys = 2000
+	// pollWaiting is when keys that were left alone are looked at again: a verdict is stored 200 ms after it was given.
+	pollWaiting = flushEvery + 50*time.Millisecond
+	pageKeys    = 2000
 )
 
 // Feed keeps the pools of a node at what the source holds. A key whose verdict is still on its way from this node to the
@@ -38,13 +40,14 @@ type Feed struct {
 
 	mu       sync.Mutex                    // one reading at a time
 	again    map[fleet.KeyID]fleet.GroupID // keys to be read again, because something waited
+	waiting  chan struct{}                 // capacity 1: there are some in again
 	revision atomic.Int64
 }
 
 // NewFeed makes a feed. waits tells whether a verdict on a key is on its way to the source: Writer.Waits. Nothing is
 // read before Load.
 func NewFeed(source Source, pools *Pools, waits func(fleet.KeyID) bool, log *zap.Logger) *Feed {
-	return &Feed{source: source, pools: pools, waits: waits, log: log, again: make(map[fleet.KeyID]fleet.GroupID)}
+	return &Feed{source: source, pools: pools, waits: waits, log: log, again: make(map[fleet.KeyID]fleet.GroupID), waiting: make(chan struct{}, 1)}
 }
 
 // Revision is that of the newest change of keys that the pools have.
@@ -125,6 +128,12 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 		}
 		f.revision.Store(delta.UpTo)
 	}
+	if len(f.again) > 0 {
+		select {
+		case f.waiting <- struct{}{}:
+		default:
+		}
+	}
 	return nil
 }
 
@@ -161,7 +170,7 @@ func (f *Feed) readAgain(ctx context.Context) error {
 	return nil
 }
 
-// Run catches up every few seconds until ctx ends, for changes that nobody told of.
+// Run catches up every few seconds until ctx ends, for changes that nobody told of, and soon after a key was left alone.
 func (f *Feed) Run(ctx context.Context) error {
 	failing := false
 	timer := time.NewTimer(0)
@@ -172,6 +181,13 @@ func (f *Feed) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
+		case <-f.waiting:
+			timer.Reset(pollWaiting)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C:
+			}
 		}
 		err := f.CatchUp(ctx)
 		if err != nil && ctx.Err() == nil && !failing {

@@ -337,3 +337,36 @@ func TestFeedPolls(t *testing.T) {
 		}
 	})
 }
+
+// A key that was left alone does not wait for the poll.
+func TestFeedComesBackSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(key(1))
+		m := newMember(t, d)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- m.feed.Run(ctx) }()
+		synctest.Wait()
+		m.store.Add(fleet.KeyChange{KeyID: 1, GroupID: group, State: fleet.KeyDisabled, At: start})
+		m.pools.Apply(fleet.KeyChange{KeyID: 1, GroupID: group, State: fleet.KeyDisabled, At: start})
+		enabled := key(1)
+		enabled.UpdatedAt = start.Add(time.Second)
+		d.set(enabled)
+		m.catchUp(t)
+		if m.state(1) != fleet.KeyDisabled {
+			t.Errorf("while a change waits: %s", m.state(1))
+		}
+		if err := m.store.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(300 * time.Millisecond)
+		synctest.Wait()
+		if m.state(1) != fleet.KeyActive {
+			t.Errorf("300 ms after it was stored: %s", m.state(1))
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
