@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"gpt-load/internal/testenv"
@@ -131,13 +132,16 @@ func (f *benchFleet) stop() error {
 	return errors.Join(ends...)
 }
 
-// logs are those of every node, for an error.
+// logs are the last lines of every node, for an error.
 func (f *benchFleet) logs() string {
-	var text string
+	const lines = 10
+	var text strings.Builder
 	for i, n := range f.nodes {
-		if n != nil {
-			text += fmt.Sprintf("node %d:\n%s", i+1, n.Logs())
+		if n == nil {
+			continue
 		}
+		all := strings.SplitAfter(n.Logs(), "\n")
+		fmt.Fprintf(&text, "node %d:\n%s", i+1, strings.Join(all[max(0, len(all)-lines-1):], ""))
 	}
-	return text
+	return text.String()
 }

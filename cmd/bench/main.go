@@ -8,6 +8,9 @@
 // With -fleet it starts PostgreSQL, Redis and nodes, and measures instead:
 //
 //   - Redis commands and SQL statements per proxied request, counted by the servers;
+//   - CPU per request and throughput of its nodes, against the same binary alone on SQLite;
+//   - thousands of request records a second into PostgreSQL: none lost, none twice, and what requests notice;
+//   - how long a change takes to be in force on the other nodes.
 //
 // It compares within one run and prints ratios, because absolute times belong to the machine. It exits with 1 when a
 // promise is broken. Everything runs on loopback; it ends by itself.
@@ -27,7 +30,7 @@ func main() {
 	target := flag.String("target", "", "internal: the upstream of a role")
 	binary := flag.String("binary", "", "the gpt-load binary to measure; empty builds it")
 	ofFleet := flag.Bool("fleet", false, "measure a fleet instead of one node")
-	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady or cost")
+	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady, cost, records or propagation")
 	quick := flag.Bool("quick", false, "fewer rounds, for a look rather than a figure")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -44,7 +47,7 @@ func main() {
 	}
 	parts := []part{{"choice", benchChoice}, {"scan", benchScan}, {"proxy", benchProxy}, {"streams", benchStreams}}
 	if *ofFleet {
-		parts = []part{{"steady", benchSteady}, {"cost", benchCost}}
+		parts = []part{{"steady", benchSteady}, {"cost", benchCost}, {"records", benchRecords}, {"propagation", benchPropagation}}
 	}
 	for _, p := range parts {
 		if *only == "" || *only == p.name {

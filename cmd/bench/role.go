@@ -56,10 +56,19 @@ func play(ctx context.Context, role, target string) error {
 	return nil
 }
 
-// upstreamAnswer is a chat completion of as many bytes as the request's last header asks for, or a stream. It parses
-// nothing, so that the machine's time goes to the proxies.
+// upstreamAnswer is a chat completion of as many bytes as the request's last header asks for, or a stream, or a refusal of
+// the key. It parses nothing, so that the machine's time goes to the proxies.
 func upstreamAnswer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
+	if mark := r.Header.Get("X-Bench-Mark"); mark != "" {
+		w.Header().Set("X-Bench-Mark", mark)
+	}
+	if status, _ := strconv.Atoi(r.Header.Get("X-Bench-Status")); status != 0 {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, refusedKey)
+		return
+	}
 	if chunks, _ := strconv.Atoi(r.Header.Get("X-Bench-Chunks")); chunks > 0 {
 		gap, _ := time.ParseDuration(r.Header.Get("X-Bench-Gap"))
 		streamAnswer(w, r, chunks, gap)
@@ -71,6 +80,9 @@ func upstreamAnswer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = io.WriteString(w, body)
 }
+
+// refusedKey is what OpenAI says of a key that it does not know.
+const refusedKey = `{"error":{"message":"Incorrect API key provided.","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`
 
 func answer(size int) string {
 	const before, after = `{"id":"chatcmpl-bench","object":"chat.completion","model":"gpt-bench","choices":[{"index":0,"message":{"role":"assistant","content":"`, `"},"finish_reason":"stop"}]}`

@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gpt-load/internal/testenv"
+)
+
+const (
+	flowRate  = 300 // proxied requests a second while records flood
+	flowSize  = 1 << 10
+	floodTime = 60 * time.Second
+	// windowTime is how long requests are measured without and with a flood, by turns; a flood has begun to arrive after
+	// floodLead, when the spools have gathered their first batches.
+	windowTime = 10 * time.Second
+	floodLead  = 5 * time.Second
+	// behindLimit is how many seconds of records may wait when the flood ends; one is what the spools gather.
+	behindLimit = 5 * floodRate
+	// worseLimit bounds the proxy's p99 in the flood by that without it.
+	worseLimit = 1.10
+)
+
+// benchRecords floods the fleet with records while a follower serves requests.
+func benchRecords(ctx context.Context, r *report, s settings) (err error) {
+	r.title(fmt.Sprintf("%d records a second for %v into PostgreSQL, beside %d requests a second through a follower", floodRate, floodTime, flowRate))
+	f, err := startFleet(ctx, s, fleetOptions{followers: 1})
+	defer func() { err = errors.Join(err, f.stop()) }()
+	if err != nil {
+		return err
+	}
+	flood, err := f.openFlood(ctx)
+	defer func() { err = errors.Join(err, flood.close()) }()
+	if err != nil {
+		return err
+	}
+	m := &recordsMeasurement{f: f, flood: flood, client: newFlowClient(), body: chatBody(flowSize)}
+	defer m.client.CloseIdleConnections()
+	rounds := 12
+	if s.quick {
+		rounds = 3
+	}
+	if err := m.run(ctx, rounds); err != nil {
+		return fmt.Errorf("%w\n%s", err, f.logs())
+	}
+	// The node's own records go with its end; the leader must still be there then.
+	if err := f.nodes[1].Stop(); err != nil {
+		return err
+	}
+	m.reportLatency(r)
+	return m.reportRecords(ctx, r)
+}
+
+// recordsMeasurement is what one run gathers.
+type recordsMeasurement struct {
+	f      *benchFleet
+	flood  *flood
+	client *http.Client
+	body   []byte
+
+	sent    int64       // proxied requests
+	quiet   []latencies // one more than busy: before and after each flood
+	busy    []latencies
+	flooded []flooded // the last is the long one
+	// CPU by process in the long flood and right before it, in seconds per second.
+	idleCPU, busyCPU map[string]float64
+}
+
+// run takes turns of windows without and with a flood, and then floods for floodTime.
+func (m *recordsMeasurement) run(ctx context.Context, rounds int) error {
+	if _, _, err := m.flow(ctx, windowTime); err != nil { // buffers warm up
+		return err
+	}
+	for range rounds {
+		if err := m.measureQuiet(ctx); err != nil {
+			return err
+		}
+		l, _, err := m.beside(ctx, floodLead+windowTime, floodLead)
+		if err != nil {
+			return err
+		}
+		m.busy = append(m.busy, l)
+	}
+	if err := m.measureQuiet(ctx); err != nil {
+		return err
+	}
+	_, used, err := m.beside(ctx, floodTime, 0)
+	m.busyCPU = used
+	return err
+}
+
+func (m *recordsMeasurement) measureQuiet(ctx context.Context) error {
+	l, used, err := m.flow(ctx, windowTime)
+	m.quiet, m.idleCPU = append(m.quiet, l), used
+	return err
+}
+
+// beside measures requests beside a flood of d, from lead after its beginning.
+func (m *recordsMeasurement) beside(ctx context.Context, d, lead time.Duration) (latencies, map[string]float64, error) {
+	var one flooded
+	var floodErr error
+	var done sync.WaitGroup
+	done.Go(func() { one, floodErr = m.flood.run(ctx, d) })
+	err := pause(ctx, lead)
+	var l latencies
+	var used map[string]float64
+	if err == nil {
+		l, used, err = m.flow(ctx, d-lead)
+	}
+	done.Wait()
+	m.flooded = append(m.flooded, one)
+	return l, used, errors.Join(err, floodErr)
+}
+
+// recordWay are the processes that a record passes.
+var recordWay = []string{"spool", "Redis", "leader", "PostgreSQL"}
+
+// cpuTimes are those of recordWay. The spools are this process's own.
+func (m *recordsMeasurement) cpuTimes() map[string]time.Duration {
+	return map[string]time.Duration{
+		"spool":      familyCPU(os.Getpid(), false),
+		"Redis":      familyCPU(m.f.redis.PID(), false),
+		"leader":     familyCPU(m.f.nodes[0].PID(), false),
+		"PostgreSQL": familyCPU(m.f.postgres.PID(), true),
+	}
+}
+
+// perRecord is the CPU that a record costs a process, in µs: what the flood costs beyond the time without.
+func (m *recordsMeasurement) perRecord(name string) float64 {
+	return (m.busyCPU[name] - m.idleCPU[name]) / floodRate * 1e6
+}
+
+// familyCPU is the CPU time of a process, with that of its children when asked for; 0 for one that is gone.
+func familyCPU(pid int, children bool) time.Duration {
+	used, err := (&process{pid: pid}).cpu()
+	if err != nil || !children {
+		return used
+	}
+	list, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "task", strconv.Itoa(pid), "children"))
+	if err != nil {
+		return used
+	}
+	for word := range strings.FieldsSeq(string(list)) {
+		if child, err := strconv.Atoi(word); err == nil {
+			used += familyCPU(child, false)
+		}
+	}
+	return used
+}
+
+// flow sends flowRate requests a second for d, whether or not the earlier ones are answered, and returns how long each took,
+// and what CPU the processes used meanwhile, in seconds per second.
+func (m *recordsMeasurement) flow(ctx context.Context, d time.Duration) (latencies, map[string]float64, error) {
+	const between = time.Second / flowRate
+	total := int(d / between)
+	l := load{url: m.f.node(1).addr, key: testenv.AuthKey, size: flowSize}
+	want := int64(len(answer(l.size)))
+	took := make(latencies, total)
+	errs := make([]error, total)
+	tick := time.NewTicker(between)
+	defer tick.Stop()
+	before, begun := m.cpuTimes(), time.Now()
+	var all sync.WaitGroup
+	for i := range total {
+		select {
+		case <-ctx.Done():
+			all.Wait()
+			return nil, nil, ctx.Err()
+		case <-tick.C:
+		}
+		all.Go(func() {
+			begun := time.Now()
+			errs[i] = l.once(ctx, m.client, m.body, want)
+			took[i] = time.Since(begun)
+		})
+	}
+	all.Wait()
+	used := map[string]float64{}
+	for name, now := range m.cpuTimes() {
+		used[name] = (now - before[name]).Seconds() / time.Since(begun).Seconds()
+	}
+	m.sent += int64(total)
+	return took, used, errors.Join(errs...)
+}
+
+// newFlowClient keeps as many connections as a slow moment needs.
+func newFlowClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: flowRate, DisableCompression: true}, Timeout: time.Minute}
+}
+
+// latencies are how long requests took.
+type latencies []time.Duration
+
+// quantile is the value that a share q of all does not exceed.
+func (l latencies) quantile(q float64) time.Duration {
+	if len(l) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(l))
+	return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
+}
+
+// reportLatency compares each window in a flood with those before and after it.
+func (m *recordsMeasurement) reportLatency(r *report) {
+	for _, q := range []float64{0.5, 0.9, 0.99} {
+		var quiet, busy, ratios costs
+		for i, in := range m.busy {
+			around := (micros(m.quiet[i].quantile(q)) + micros(m.quiet[i+1].quantile(q))) / 2
+			quiet, busy = append(quiet, around), append(busy, micros(in.quantile(q)))
+			ratios = append(ratios, busy[i]/quiet[i])
+		}
+		slices.Sort(ratios)
+		text := fmt.Sprintf("%.0f to %.0f µs, %.2f (%.2f to %.2f)", quiet.median(), busy.median(), ratios.median(), ratios[0], ratios[len(ratios)-1])
+		if q < 0.99 {
+			r.figure(fmt.Sprintf("p%.0f of a request, without and with the flood", q*100), "%s", text)
+			continue
+		}
+		r.promise(fmt.Sprintf("p99 of a request, ratio at most %.2f", worseLimit), ratios.median() <= worseLimit, "%s", text)
+	}
+}
+
+func (m *recordsMeasurement) reportRecords(ctx context.Context, r *report) error {
+	long := m.flooded[len(m.flooded)-1]
+	all, leftOver := m.sent, int64(0)
+	for _, one := range m.flooded {
+		all += one.handedOver
+		leftOver += one.leftOver
+	}
+	r.promise(fmt.Sprintf("records handed over, %d a second", floodRate), long.rate >= 0.999*floodRate, "%.0f, %d in %v", long.rate, long.handedOver, floodTime)
+	r.promise(fmt.Sprintf("behind at the end, at most %d", behindLimit), long.behind <= behindLimit, "%d, there after %v", long.behind, long.tail.Round(time.Millisecond))
+	text, err := m.f.postgres.SQL(ctx, fleetDatabase, `SELECT (SELECT count(*) FROM request_records), (SELECT count(DISTINCT id) FROM request_records),
+		(SELECT sum(requests) FROM hourly_stats), (SELECT sum(requests) FROM key_usage);`)
+	if err != nil {
+		return err
+	}
+	stored, _, _ := strings.Cut(text, "|")
+	r.promise("records of all floods and requests stored", stored == fmt.Sprint(all) && leftOver == 0, "%s of %d", stored, all)
+	r.promise("  stored or summed twice: none", text == fmt.Sprintf("%d|%d|%d|%d", all, all, all, all), "%s", text)
+	for _, name := range recordWay {
+		r.figure("CPU per record: "+name, "%.1f µs", m.perRecord(name))
+	}
+	return nil
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
