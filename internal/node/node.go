@@ -183,7 +183,9 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 		}
 		return errors.Join(err, n.drain(), http.wait())
 	}
-	leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
+	if !n.Config.IsSlave {
+		leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
+	}
 	writers.run("key states", n.journal.Run)
 	writers.run("request records", n.records.Run)
 	jobs.run("database", n.reattach)
