@@ -58,7 +58,7 @@ func testEncryptionKey(t *testing.T, database fresh) {
 				}
 			}
 			_, err = again.Settings(ctx)
-			wantCode(t, err, fleet.CodeInternal) // still locked
+			wantCode(t, err, fleet.CodeUnavailable) // still locked
 			if err := unlock(again, c.first); err != nil {
 				t.Error(err)
 			}
