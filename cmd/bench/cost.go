@@ -56,7 +56,7 @@ func benchCost(ctx context.Context, r *report, s settings) (err error) {
 		rounds = 3
 	}
 	if err := contend(ctx, contenders, rounds); err != nil {
-		return fmt.Errorf("%w\n%s", err, f.logs())
+		return f.explain(ctx, err)
 	}
 	for _, c := range contenders {
 		r.figure(c.name+", median of rounds", "%.1f µs of CPU per request, %.0f requests/s", c.costs.median(), c.rates.median())

@@ -132,16 +132,16 @@ func (f *benchFleet) stop() error {
 	return errors.Join(ends...)
 }
 
-// logs are the last lines of every node, for an error.
-func (f *benchFleet) logs() string {
+// explain adds the last lines of every node to an error, unless the user broke off.
+func (f *benchFleet) explain(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
 	const lines = 10
 	var text strings.Builder
 	for i, n := range f.nodes {
-		if n == nil {
-			continue
-		}
 		all := strings.SplitAfter(n.Logs(), "\n")
 		fmt.Fprintf(&text, "node %d:\n%s", i+1, strings.Join(all[max(0, len(all)-lines-1):], ""))
 	}
-	return text.String()
+	return fmt.Errorf("%w\n%s", err, text.String())
 }

@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"syscall"
 )
 
 func main() {
@@ -33,7 +34,7 @@ func main() {
 	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady, cost, records or propagation")
 	quick := flag.Bool("quick", false, "fewer rounds, for a look rather than a figure")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *role != "" {
 		exitOn(play(ctx, *role, *target))

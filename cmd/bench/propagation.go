@@ -59,7 +59,7 @@ func benchPropagation(ctx context.Context, r *report, s settings) (err error) {
 	}
 	for _, kind := range []func(context.Context, *report, int) error{p.settings, p.proxyKeys, p.keyStates, p.verdicts} {
 		if err := kind(ctx, r, changes); err != nil {
-			return fmt.Errorf("%w\n%s", err, f.logs())
+			return f.explain(ctx, err)
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 		rounds = 3
 	}
 	if err := m.run(ctx, rounds); err != nil {
-		return fmt.Errorf("%w\n%s", err, f.logs())
+		return f.explain(ctx, err)
 	}
 	// The node's own records go with its end; the leader must still be there then.
 	if err := f.nodes[1].Stop(); err != nil {

@@ -46,7 +46,7 @@ func benchSteady(ctx context.Context, r *report, s settings) (err error) {
 	var windows [4]asked
 	for i, do := range []func() error{serve, nothing, serve, nothing} {
 		if windows[i], err = f.countWindow(ctx, do); err != nil {
-			return fmt.Errorf("%w\n%s", err, f.logs())
+			return f.explain(ctx, err)
 		}
 	}
 	if stored, err := f.stored(ctx); err != nil || stored != 2*steadyRequests {
