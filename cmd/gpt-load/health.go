@@ -3,15 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"gpt-load/internal/config"
 	"gpt-load/pkg/adminapi"
@@ -21,34 +20,33 @@ import (
 // healthTimeout is less than the timeout of a container's health check, so that the reason is told.
 const healthTimeout = 4 * time.Second
 
-// health asks the node of this configuration whether it takes traffic, for health checks of containers. It returns 0
-// when it does, 1 when it does not or does not answer, and 2 for a wrong command line or configuration.
-func health(ctx context.Context, args []string) int {
-	flags := flag.NewFlagSet("gpt-load health", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	file := flags.String("config", "", "YAML file with settings")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Print(usage)
-			return 0
+func (a *app) healthCommand() *cobra.Command {
+	address, live := "", false
+	c := a.leaf("health", "Ask the node of this machine whether it takes traffic; exit code 0 says yes", nil, func(ctx context.Context, _ []string) error {
+		if address == "" {
+			cfg, err := config.Load(config.Sources{File: a.configFile})
+			if err != nil {
+				return usage(err, "")
+			}
+			address = localURL(cfg)
 		}
-		if err == nil {
-			err = fmt.Errorf("unexpected word %q", flags.Arg(0))
+		ask, word := askReady, "ready"
+		if live {
+			ask, word = askLive, "alive"
 		}
-		fmt.Fprintf(os.Stderr, "gpt-load health: %v\n\n%s", err, usage)
-		return 2
-	}
-	cfg, err := config.Load(config.Sources{File: *file})
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gpt-load health: %v\n", err)
-		return 2
-	}
-	if err := askReady(ctx, localURL(cfg)); err != nil {
-		fmt.Fprintf(os.Stderr, "gpt-load health: %v\n", err)
-		return 1
-	}
-	fmt.Println("ready")
-	return 0
+		client, err := healthClient(address)
+		if err != nil {
+			return usage(err, "")
+		}
+		if err := ask(ctx, client, address); err != nil {
+			return failed(err.Error(), "")
+		}
+		return a.say("%s", word)
+	})
+	c.Long = "Asks a node for its readiness, as a load balancer does. It is for the health checks of containers: it needs nothing but\nthis program, no shell, and gives an answer within 4 seconds."
+	c.Flags().StringVar(&address, "url", "", "`address` of the node; otherwise the node of this machine by HOST and PORT")
+	c.Flags().BoolVar(&live, "live", false, "ask only whether the process answers (/livez), not whether it takes traffic (/readyz)")
+	return c
 }
 
 // localURL is where this machine reaches a node that listens as cfg says.
@@ -61,12 +59,7 @@ func localURL(cfg config.Config) string {
 }
 
 // askReady is nil when the node at the URL takes traffic, and otherwise says why it does not.
-func askReady(ctx context.Context, base string) error {
-	// Without a proxy: HTTP_PROXY is for providers.
-	client, err := adminclient.New(base, adminclient.WithHTTPClient(&http.Client{Timeout: healthTimeout, Transport: &http.Transport{}}))
-	if err != nil {
-		return err
-	}
+func askReady(ctx context.Context, client *adminclient.Client, base string) error {
 	readiness, err := client.Ready(ctx)
 	if err != nil {
 		return fmt.Errorf("asking the node at %s: %w", base, err)
@@ -75,6 +68,23 @@ func askReady(ctx context.Context, base string) error {
 		return fmt.Errorf("the node at %s is not ready: %s", base, why)
 	}
 	return nil
+}
+
+// askLive is nil when the node at the URL answers.
+func askLive(ctx context.Context, client *adminclient.Client, base string) error {
+	alive, err := client.Live(ctx)
+	if err == nil && alive.Status == "" {
+		err = errors.New("the answer is not that of GPT-Load")
+	}
+	if err != nil {
+		return fmt.Errorf("asking the node at %s: %w", base, err)
+	}
+	return nil
+}
+
+// healthClient goes without a proxy: HTTP_PROXY is for providers.
+func healthClient(base string) (*adminclient.Client, error) {
+	return adminclient.New(base, adminclient.WithHTTPClient(&http.Client{Timeout: healthTimeout, Transport: &http.Transport{}}))
 }
 
 // notReady names the checks that fail; empty when the node is ready.

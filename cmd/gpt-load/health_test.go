@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gpt-load/internal/config"
+	"gpt-load/pkg/adminclient"
 )
 
 func TestAskReady(t *testing.T) {
@@ -30,7 +31,7 @@ func TestAskReady(t *testing.T) {
 				_, _ = w.Write([]byte(c.body))
 			}))
 			defer node.Close()
-			err := askReady(t.Context(), node.URL)
+			err := askReady(t.Context(), clientOf(t, node.URL), node.URL)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -38,9 +39,18 @@ func TestAskReady(t *testing.T) {
 	}
 	node := httptest.NewServer(http.NotFoundHandler())
 	node.Close()
-	if err := askReady(t.Context(), node.URL); err == nil || !strings.Contains(err.Error(), node.URL) {
+	if err := askReady(t.Context(), clientOf(t, node.URL), node.URL); err == nil || !strings.Contains(err.Error(), node.URL) {
 		t.Errorf("a node that is not there: %v", err)
 	}
+}
+
+func clientOf(t *testing.T, url string) *adminclient.Client {
+	t.Helper()
+	client, err := healthClient(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
 
 func TestLocalURL(t *testing.T) {

@@ -1,25 +1,25 @@
 // Command gpt-load is a transparent proxy for AI APIs: clients change only their base URL and key.
 //
 //	gpt-load [serve] [--config FILE]   run a node (the default)
-//	gpt-load health [--config FILE]    ask the node of this machine whether it takes traffic
+//	gpt-load health                    ask the node of this machine whether it takes traffic
+//	gpt-load config check              check the configuration that a node would use
+//	gpt-load groups|keys|settings ...  administer a running node or fleet
+//	gpt-load records|statistics ...    see what it did
 //	gpt-load version                   print the version
+//
+// `gpt-load help` lists the rest. The exit code is 0 when it worked, 1 when it failed, and 2 for a wrong command line or
+// configuration.
 package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // TZ works on machines and images without zone files
-)
 
-// usage is printed for help and for words that are not understood.
-const usage = `usage:
-  gpt-load [serve] [--config FILE]   run a node; every setting also comes from the environment, see the README
-  gpt-load health [--config FILE]    ask the node of this machine whether it takes traffic; exit code 0 says yes
-  gpt-load version                   print the version
-`
+	"gpt-load/internal/terminal"
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -29,23 +29,5 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) int {
-	command := "serve"
-	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
-		command, args = args[0], args[1:]
-	}
-	switch command {
-	case "serve":
-		return serve(ctx, args)
-	case "health":
-		return health(ctx, args)
-	case "version":
-		fmt.Println("gpt-load", version())
-		return 0
-	case "help":
-		fmt.Print(usage)
-		return 0
-	default:
-		fmt.Fprintf(os.Stderr, "gpt-load: %q is not a command\n\n%s", command, usage)
-		return 2
-	}
+	return newApp(terminal.Standard()).run(ctx, args)
 }

@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"io"
-	"os"
 	"runtime"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"gpt-load/internal/config"
@@ -17,41 +13,28 @@ import (
 	"gpt-load/internal/secret"
 )
 
-// serve runs a node until a signal. It returns 2 for a wrong command line or configuration, and 1 when the node failed.
-func serve(ctx context.Context, args []string) int {
-	flags := flag.NewFlagSet("gpt-load serve", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	file := flags.String("config", "", "YAML file with settings")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
-		if errors.Is(err, flag.ErrHelp) {
-			fmt.Print(usage)
-			return 0
+func (a *app) serveCommand() *cobra.Command {
+	c := a.leaf("serve", "Run a node, until SIGTERM or SIGINT (the default)", nil, func(ctx context.Context, _ []string) error {
+		cfg, err := config.Load(config.Sources{File: a.configFile})
+		if err != nil {
+			return usage(err, "")
 		}
-		if err == nil {
-			err = fmt.Errorf("unexpected word %q", flags.Arg(0))
-		}
-		fmt.Fprintf(os.Stderr, "gpt-load: %v\n\n%s", err, usage)
-		return 2
-	}
-	cfg, err := config.Load(config.Sources{File: *file})
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "gpt-load: %v\n", err)
-		return 2
-	}
-	return start(ctx, cfg)
+		return a.serve(ctx, cfg)
+	})
+	c.Long = "Runs a node. Every setting also comes from the environment and from .env in the working directory:\n`gpt-load config defaults` and `gpt-load config env` list them all."
+	return c
 }
 
-func start(ctx context.Context, cfg config.Config) int {
+func (a *app) serve(ctx context.Context, cfg config.Config) error {
 	// Where there is no logger yet.
-	failed := func(err error) int {
-		fmt.Fprintf(os.Stderr, "gpt-load: %v\n", secret.Redact(err.Error(), cfg.Secrets()...))
-		return 1
+	early := func(err error) error {
+		return failed(secret.Redact(err.Error(), cfg.Secrets()...), "")
 	}
 	made, path := false, ""
 	if cfg.AuthKey.IsEmpty() {
 		var err error
 		if cfg.AuthKey, path, made, err = config.EnsureAuthKey(cfg.DataDir); err != nil {
-			return failed(err)
+			return early(err)
 		}
 	}
 	logFile := ""
@@ -64,7 +47,7 @@ func start(ctx context.Context, cfg config.Config) int {
 		Redact: func(line string) string { return secret.RedactLine(line, secrets...) },
 	})
 	if err != nil {
-		return failed(err)
+		return early(err)
 	}
 	defer func() { _ = log.Close() }()
 	log.Info("GPT-Load starts", zap.String("version", version()), zap.String("go", runtime.Version()), zap.Int("cpus", runtime.GOMAXPROCS(0)))
@@ -76,8 +59,8 @@ func start(ctx context.Context, cfg config.Config) int {
 	}
 	if err := node.Run(ctx, node.Options{Config: cfg, Version: version(), Log: log.Logger}); err != nil {
 		log.Error("the node ends", zap.Error(err))
-		return 1
+		return quiet(exitFailed) // the log has it
 	}
 	log.Info("the node has ended")
-	return 0
+	return nil
 }

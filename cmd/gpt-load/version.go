@@ -1,6 +1,12 @@
 package main
 
-import "runtime/debug"
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
 
 // release is set by the release build with -ldflags "-X main.release=v2.0.0".
 var release string
@@ -20,4 +26,13 @@ func version() string {
 		}
 	}
 	return "devel"
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return a.withOutput(a.leaf("version", "Print the version", nil, func(context.Context, []string) error {
+		if a.wantsJSON() {
+			return a.printJSON(map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+		}
+		return a.say("gpt-load %s", version())
+	}))
 }

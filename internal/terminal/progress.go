@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -12,9 +13,11 @@ const repaintAfter = 100 * time.Millisecond
 
 const barCells = 24
 
-// Progress draws how far something has come on the last line of the terminal. It is for one goroutine.
+// Progress draws how far something has come on the last line of the terminal. It is safe for concurrent use: the reader of
+// an upload may outlive the upload.
 type Progress struct {
-	out   io.Writer // nil where nothing is drawn
+	mu    sync.Mutex
+	out   io.Writer // nil where nothing is drawn, and after Finish
 	label string
 	total int64 // 0 when unknown
 	text  func(int64) string
@@ -36,6 +39,8 @@ func (s *Streams) NewProgress(label string, total int64, text func(int64) string
 
 // Add tells that n more are done.
 func (p *Progress) Add(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.done += n
 	if now := p.now(); p.out != nil && now.Sub(p.drawn) >= repaintAfter {
 		p.drawn = now
@@ -43,8 +48,22 @@ func (p *Progress) Add(n int64) {
 	}
 }
 
-// Clear takes the bar off the terminal, at the end or to write something else; the next Add draws it again.
+// Clear takes the bar off the terminal to write something else; the next Add draws it again.
 func (p *Progress) Clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
+// Finish takes the bar off the terminal for good.
+func (p *Progress) Finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	p.out = nil
+}
+
+func (p *Progress) clear() {
 	if p.out != nil && !p.drawn.IsZero() {
 		_, _ = io.WriteString(p.out, "\r\x1b[K")
 		p.drawn = time.Time{}

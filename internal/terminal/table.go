@@ -77,9 +77,6 @@ func (t *Table) Row(row ...Cell) {
 	t.rows = append(t.rows, row)
 }
 
-// Rows is how many rows wait for Flush.
-func (t *Table) Rows() int { return len(t.rows) }
-
 // Flush writes the rows that wait, and the head line before the first; without any row it writes nothing.
 func (t *Table) Flush() error {
 	if len(t.rows) == 0 {

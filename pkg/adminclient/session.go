@@ -29,6 +29,11 @@ func (c *Client) Health(ctx context.Context) (adminapi.Health, error) {
 	return call[adminapi.Health](ctx, c, request{method: http.MethodGet, path: "/health"})
 }
 
+// Live asks whether the process answers, and nothing else. It needs no login.
+func (c *Client) Live(ctx context.Context) (adminapi.Health, error) {
+	return call[adminapi.Health](ctx, c, request{method: http.MethodGet, path: "/livez"})
+}
+
 // Ready asks whether the node takes traffic. A node that is not ready is no error: Status and Checks tell.
 func (c *Client) Ready(ctx context.Context) (adminapi.Readiness, error) {
 	var ready adminapi.Readiness

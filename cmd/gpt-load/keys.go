@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"gpt-load/internal/terminal"
+	"gpt-load/pkg/adminapi"
+	"gpt-load/pkg/adminclient"
+)
+
+// pageSize is the longest page that the API gives.
+const pageSize = 1000
+
+func (a *app) keysCommand() *cobra.Command {
+	return a.withConnection(a.branch("keys", "List, import, export, test and change the provider keys of a group", "",
+		a.listKeysCommand(), a.findKeyCommand(), a.importKeysCommand(), a.exportKeysCommand(), a.testKeysCommand(),
+		a.changeKeysCommand(actionEnable), a.changeKeysCommand(actionDisable), a.changeKeysCommand(actionRestore), a.changeKeysCommand(actionDelete)))
+}
+
+// stateFlag adds --state with the states that the API can choose by.
+func stateFlag(c *cobra.Command, state *string, help string) {
+	states := []string{adminapi.KeyActive, adminapi.KeyInvalid, adminapi.KeyDisabled}
+	c.Flags().Var(&choice{value: state, of: states}, "state", help)
+	complete(c, "state", states...)
+}
+
+func (a *app) listKeysCommand() *cobra.Command {
+	state, limit := "", 0
+	c := a.leaf("list", "List the keys of a group, oldest first, masked", []string{"GROUP"}, func(ctx context.Context, args []string) error {
+		client, err := a.client(usualWait)
+		if err != nil {
+			return err
+		}
+		g, err := findGroup(ctx, client, args[0])
+		if err != nil {
+			return err
+		}
+		list := a.newKeyListing()
+		err = eachKeyPage(ctx, client, g.ID, state, limit, func(keys []adminapi.Key) error {
+			for _, k := range keys {
+				if err := list.addKey(k); err != nil {
+					return err
+				}
+			}
+			return list.flush()
+		})
+		return err
+	})
+	stateFlag(c, &state, "only keys of this `state`: active (resting or not), invalid or disabled")
+	c.Flags().IntVar(&limit, "limit", 0, "`number` of keys at most; 0 lists all")
+	c.ValidArgsFunction = firstWord(a.groupNames, cobra.ShellCompDirectiveNoFileComp)
+	return c
+}
+
+// eachKeyPage hands over the keys of a group page by page, at most limit of them unless that is 0.
+func eachKeyPage(ctx context.Context, client *adminclient.Client, group, state string, limit int, take func([]adminapi.Key) error) error {
+	filter := adminclient.KeyFilter{State: state, Limit: pageSize}
+	for left := limit; ; {
+		if limit > 0 {
+			filter.Limit = min(left, pageSize)
+		}
+		page, err := client.Keys(ctx, group, filter)
+		if err != nil {
+			return err
+		}
+		if err := take(page.Keys); err != nil {
+			return err
+		}
+		left -= len(page.Keys)
+		if filter.Cursor = page.NextCursor; filter.Cursor == "" || limit > 0 && left <= 0 {
+			return nil
+		}
+	}
+}
+
+// keyListing is a list of keys.
+type keyListing struct{ *listing }
+
+func (a *app) newKeyListing() keyListing {
+	return keyListing{a.newListing(
+		terminal.Column{Title: "ID", Right: true}, terminal.Column{Title: "KEY"}, terminal.Column{Title: "STATE"},
+		terminal.Column{Title: "FAILURES", Right: true}, terminal.Column{Title: "SINCE"}, terminal.Column{Title: "WHY", Flexible: true},
+	)}
+}
+
+var stateStyles = map[string]terminal.Style{
+	adminapi.KeyActive: terminal.Good, adminapi.KeyCooling: terminal.Warning, adminapi.KeyInvalid: terminal.Bad, adminapi.KeyDisabled: terminal.Faint,
+}
+
+func (l keyListing) addKey(k adminapi.Key) error {
+	return l.add(k, text(k.ID), text(k.Masked), terminal.Cell{Text: k.State, Style: stateStyles[k.State]},
+		styled(k.Failures, terminal.Warning), text(localTime(k.UpdatedAt)), text(whyOf(k)))
+}
+
+// whyOf says why a key is as it is: the reason, until when it rests, and the provider's own words.
+func whyOf(k adminapi.Key) string {
+	var parts []string
+	if k.Reason != "" && k.State != adminapi.KeyCooling {
+		parts = append(parts, k.Reason)
+	}
+	for _, c := range k.Cooldowns {
+		model := ""
+		if c.Model != "" {
+			model = " for " + c.Model
+		}
+		parts = append(parts, c.Reason+" until "+localTime(c.Until)+model)
+	}
+	if k.Evidence != "" {
+		parts = append(parts, k.Evidence)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (a *app) findKeyCommand() *cobra.Command {
+	c := a.leaf("find", "Find one exact key, in one group or in all; the key comes from the standard input", []string{"[GROUP]"}, func(ctx context.Context, args []string) error {
+		client, err := a.client(usualWait)
+		if err != nil {
+			return err
+		}
+		group := ""
+		if len(args) > 0 {
+			g, err := findGroup(ctx, client, args[0])
+			if err != nil {
+				return err
+			}
+			group = g.ID
+		}
+		value, err := a.readKey(ctx)
+		if err != nil {
+			return err
+		}
+		page, err := client.SearchKey(ctx, group, value)
+		if err != nil {
+			return err
+		}
+		if len(page.Keys) == 0 {
+			return failed("no group has this key", "")
+		}
+		return a.printFound(ctx, client, page.Keys)
+	})
+	c.Example = "  gpt-load keys find openai <key.txt\n  gpt-load keys find   # asks for the key and does not show it"
+	c.ValidArgsFunction = firstWord(a.groupNames, cobra.ShellCompDirectiveNoFileComp)
+	return c
+}
+
+// printFound lists keys that may be in different groups.
+func (a *app) printFound(ctx context.Context, client *adminclient.Client, keys []adminapi.Key) error {
+	groups, err := client.Groups(ctx)
+	if err != nil {
+		return err
+	}
+	names := groupsByID(groups)
+	list := a.newListing(
+		terminal.Column{Title: "GROUP"}, terminal.Column{Title: "ID", Right: true}, terminal.Column{Title: "KEY"}, terminal.Column{Title: "STATE"},
+		terminal.Column{Title: "SINCE"}, terminal.Column{Title: "WHY", Flexible: true},
+	)
+	for _, k := range keys {
+		err := list.add(k, text(nameOf(k.GroupID, names)), text(k.ID), text(k.Masked), terminal.Cell{Text: k.State, Style: stateStyles[k.State]},
+			text(localTime(k.UpdatedAt)), text(whyOf(k)))
+		if err != nil {
+			return err
+		}
+	}
+	return list.flush()
+}
+
+// readKey takes a key from a terminal, without showing it, or else from the standard input.
+func (a *app) readKey(ctx context.Context) (string, error) {
+	if a.AsksPeople {
+		return a.ReadSecret(ctx, "Key:")
+	}
+	const longest = 64 << 10 // bytes; more than any key that the API takes
+	content, err := io.ReadAll(io.LimitReader(a.In, longest))
+	return strings.TrimSpace(string(content)), err
+}
