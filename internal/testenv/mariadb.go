@@ -77,7 +77,10 @@ func (s *MariaDBServer) initialiseData(ctx context.Context) error {
 	if os.Geteuid() == 0 {
 		args = append(args, "--user=root")
 	}
-	if out, err := exec.CommandContext(ctx, s.install, args...).CombinedOutput(); err != nil {
+	install := exec.CommandContext(ctx, s.install, args...)
+	// In a folder of its own: a server that starts removes the temporary tables of all others from /tmp.
+	install.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TMPDIR=" + s.dir}
+	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
 	}
 	// Read at each start, before the first connection.

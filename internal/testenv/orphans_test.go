@@ -47,7 +47,13 @@ func orphan(how string) {
 			}
 		}
 	}
+	segment, ok := sharedMemoryOf(filepath.Join(dir.Path, "postgres", "data"))
+	if !ok {
+		panic("postmaster.pid names no shared memory")
+	}
 	fmt.Println(dir.Path)
+	fmt.Println(segment.id)
+	fmt.Println(segment.process)
 	for _, pid := range []int{postgres.PID(), mariadb.PID(), redis.PID(), nginx.PID()} {
 		for _, process := range append(descendants(pid), pid) {
 			fmt.Println(process)
@@ -94,11 +100,14 @@ func TestOrphans(t *testing.T) {
 			}
 			dir := words[0]
 			var pids []int
-			for _, word := range words[1:] {
+			for _, word := range words[2:] {
 				pid, err := strconv.Atoi(word)
 				must(t, err)
 				pids = append(pids, pid)
 			}
+			id, err := strconv.Atoi(words[1])
+			must(t, err)
+			segment := sharedMemory{id: id, process: words[2]}
 			must(t, awaitStates(pids, goneStates))
 			// Another test may be removing it at this moment, and have it locked.
 			ctx, cancel := context.WithTimeout(t.Context(), defaultStopTimeout)
@@ -110,22 +119,38 @@ func TestOrphans(t *testing.T) {
 				}
 				return nil
 			}))
-			noSharedMemory(t, pids)
+			if segment.exists() {
+				t.Errorf("the shared memory %d of the dead process is still there", segment.id)
+			}
 		})
 	}
 }
 
-// noSharedMemory checks that the processes left no segment in the kernel.
-func noSharedMemory(t *testing.T, pids []int) {
-	t.Helper()
-	text, err := os.ReadFile("/proc/sysvipc/shm")
-	must(t, err)
-	for line := range strings.Lines(string(text)) {
-		for _, pid := range pids {
-			if fields := strings.Fields(line); len(fields) > 4 && fields[4] == strconv.Itoa(pid) {
-				t.Errorf("process %d left a segment of shared memory: %s", pid, line)
-			}
+// TestSharedMemory: a PostgreSQL that was killed leaves nothing in the kernel when it is given up or starts empty.
+func TestSharedMemory(t *testing.T) {
+	server := NewPostgres(t)
+	segment := func() sharedMemory {
+		t.Helper()
+		segment, ok := sharedMemoryOf(filepath.Join(server.dir, "data"))
+		if !ok {
+			t.Fatal("postmaster.pid names no shared memory")
 		}
+		return segment
+	}
+	first := segment()
+	must(t, server.Kill())
+	if !first.exists() {
+		t.Error("the shared memory is gone with the process, so nothing of this is needed")
+	}
+	must(t, server.RestartEmpty(t.Context()))
+	if first.exists() {
+		t.Error("the first server's shared memory is still there")
+	}
+	second := segment()
+	must(t, server.Kill())
+	must(t, server.Stop())
+	if second.exists() {
+		t.Error("the second server's shared memory is still there")
 	}
 }
 

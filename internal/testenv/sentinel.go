@@ -16,7 +16,7 @@ import (
 type SentinelOptions struct {
 	Replicas  int           // 1 if 0
 	Sentinels int           // 3 if 0
-	DownAfter time.Duration // of silence until a Sentinel takes the master for dead; 1 s if 0
+	DownAfter time.Duration // of silence until a Sentinel takes the master for dead; 2 s if 0
 	Password  string        // of the servers; the Sentinels want none
 }
 
@@ -37,7 +37,7 @@ func StartSentinels(ctx context.Context, dir string, o SentinelOptions) (*Sentin
 		o.Sentinels = 3
 	}
 	if o.DownAfter == 0 {
-		o.DownAfter = time.Second
+		o.DownAfter = 2 * time.Second // a loaded machine is silent for one
 	}
 	s := &SentinelSet{MasterSet: "gpt-load"}
 	if err := s.begin(ctx, dir, o); err != nil {

@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,42 +9,52 @@ import (
 	"syscall"
 )
 
-// removeSharedMemory removes what a killed PostgreSQL left in the kernel: a System V segment, of which there are 4096 on
-// a machine. PostgreSQL itself removes it only when it starts again with the same data. dataDir says which it was.
-func removeSharedMemory(dataDir string) {
+// sharedMemory is the System V segment of a PostgreSQL server. A machine has 4096 of them, and a server that was killed
+// leaves its own in the kernel until it starts again with the same data.
+type sharedMemory struct {
+	id      int
+	process string // that made it
+}
+
+// sharedMemoryOf reads which segment belongs to the data; none does after a good end.
+func sharedMemoryOf(dataDir string) (sharedMemory, bool) {
 	text, err := os.ReadFile(filepath.Join(dataDir, "postmaster.pid"))
 	if err != nil {
-		return // it ended in good order, or never started
+		return sharedMemory{}, false
 	}
 	lines := strings.Split(string(text), "\n")
 	if len(lines) < 7 {
-		return
+		return sharedMemory{}, false
 	}
 	// src/include/utils/pidfile.h of PostgreSQL: the process is in line 1, the segment's key and id are in line 7.
 	segment := strings.Fields(lines[6])
 	if len(segment) != 2 {
-		return
+		return sharedMemory{}, false
 	}
 	id, err := strconv.Atoi(segment[1])
-	if err != nil || !leftBy(id, strings.TrimSpace(lines[0])) {
-		return
-	}
-	const remove = 0 // IPC_RMID
-	_, _, _ = syscall.Syscall(syscall.SYS_SHMCTL, uintptr(id), remove, 0)
+	return sharedMemory{id: id, process: strings.TrimSpace(lines[0])}, err == nil
 }
 
-// leftBy reports whether the segment is one that the process made and nobody uses any more.
-func leftBy(id int, process string) bool {
+// removeSharedMemory removes the segment that a killed server left; with processes that still end, the last one does.
+func removeSharedMemory(dataDir string) {
+	const remove = 0 // IPC_RMID
+	if segment, ok := sharedMemoryOf(dataDir); ok && segment.exists() {
+		_, _, _ = syscall.Syscall(syscall.SYS_SHMCTL, uintptr(segment.id), remove, 0)
+	}
+}
+
+// exists reports whether the segment is there and still the one that the process made.
+func (m sharedMemory) exists() bool {
 	file, err := os.Open("/proc/sysvipc/shm")
 	if err != nil {
 		return false
 	}
 	defer func() { _ = file.Close() }()
 	for lines := bufio.NewScanner(file); lines.Scan(); {
-		// key shmid perms size cpid lpid nattch ...
+		// key shmid perms size cpid ...
 		fields := strings.Fields(lines.Text())
-		if len(fields) > 6 && fields[1] == fmt.Sprint(id) {
-			return fields[4] == process && fields[6] == "0"
+		if len(fields) > 4 && fields[1] == strconv.Itoa(m.id) {
+			return fields[4] == m.process
 		}
 	}
 	return false
