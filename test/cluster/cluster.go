@@ -12,9 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"gpt-load/internal/fakeprovider"
 	"gpt-load/internal/testenv"
+	"gpt-load/pkg/adminapi"
+	"gpt-load/pkg/adminclient"
 )
 
 // cluster is everything that runs.
@@ -28,6 +31,7 @@ type cluster struct {
 	postgres *testenv.PostgresServer
 	redis    *testenv.RedisServer
 	nodes    []*node
+	leader   string // name of the node that led first
 	balancer *testenv.Balancer
 	fake     *fakeprovider.Provider
 	fakeURL  string
@@ -79,7 +83,10 @@ func (c *cluster) begin(ctx context.Context) error {
 	if err := c.startNodes(ctx, authKey); err != nil {
 		return err
 	}
-	return c.startBalancer(ctx)
+	if err := c.startBalancer(ctx); err != nil {
+		return err
+	}
+	return c.awaitLeader(ctx, authKey)
 }
 
 func (c *cluster) say(format string, args ...any) {
@@ -162,6 +169,47 @@ func (c *cluster) startBalancer(ctx context.Context) error {
 	var err error
 	c.balancer, err = testenv.StartBalancer(ctx, filepath.Join(c.dir.Path, "nginx"), listen, addresses)
 	return err
+}
+
+// leaderTimeout is several times what a fleet takes to agree on its first leader.
+const leaderTimeout = 30 * time.Second
+
+// awaitLeader waits until one node leads and every node knows it, which takes a round of their announcements.
+func (c *cluster) awaitLeader(ctx context.Context, authKey string) error {
+	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
+	defer cancel()
+	often := time.NewTicker(100 * time.Millisecond)
+	defer often.Stop()
+	for _, n := range c.nodes {
+		admin, err := adminclient.New(n.URL, adminclient.WithAuthKey(authKey))
+		if err != nil {
+			return err
+		}
+		for {
+			fleet, err := admin.Nodes(ctx)
+			if c.leader = c.leaderOf(fleet); c.leader != "" && len(fleet.Nodes) == len(c.nodes) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return errors.Join(fmt.Errorf("%s knows of %d nodes out of %d, and %q leads: %w", n.name, len(fleet.Nodes), len(c.nodes), c.leader, context.Cause(ctx)), err)
+			case <-often.C:
+			}
+		}
+	}
+	return nil
+}
+
+// leaderOf is the name of the node that leads, empty when none does.
+func (c *cluster) leaderOf(fleet adminapi.NodeList) string {
+	for _, member := range fleet.Nodes {
+		for _, n := range c.nodes {
+			if member.Role == "leader" && n.URL == "http://"+member.Address {
+				return n.name
+			}
+		}
+	}
+	return ""
 }
 
 // stop ends everything from the outside to the inside and removes its data.

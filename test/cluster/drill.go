@@ -27,7 +27,7 @@ func (c *cluster) parts() []part {
 
 // describe prints what runs where, and what to try with it.
 func (c *cluster) describe() {
-	c.say("\nThe fleet is up.\n")
+	c.say("\nThe fleet is up. %s leads.\n", c.leader)
 	for _, p := range c.parts() {
 		c.say("  %-12s %-26s process %-8d log %s", p.name, p.address, p.PID(), p.LogFile())
 	}

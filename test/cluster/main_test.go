@@ -93,7 +93,7 @@ func begin(t *testing.T, args ...string) (*screen, func() error) {
 func TestCluster(t *testing.T) {
 	state := t.TempDir()
 	s, end := begin(t, "-addr", "127.0.0.1:0", "-provider", "127.0.0.1:0", "-state", state, "-restart-after", "100ms")
-	s.until("The fleet is up")
+	leader := s.until(`^The fleet is up\. (candidate-[12]) leads\.$`)[1]
 	nginx := s.until(`^  nginx +(http://\S+) `)[1]
 	nodes := map[string]string{}
 	pids := map[string]int{}
@@ -129,14 +129,21 @@ func TestCluster(t *testing.T) {
 	}
 	eventually(t, "nginx serves the group", func() error { return chat(t, nginx, key) })
 
-	for _, name := range []string{"candidate-1", "redis", "postgres"} {
+	first := leaderID(t, admin)
+	for _, name := range []string{leader, "redis", "postgres"} {
 		if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		s.until("^" + name + ` has ended \(signal: killed\); it starts again in 100ms`)
 		s.until("^" + name + " is back as process")
 	}
-	eventually(t, "candidate-1 serves again", func() error { return chat(t, nodes["candidate-1"], key) })
+	eventually(t, "the former leader serves again", func() error { return chat(t, nodes[leader], key) })
+	eventually(t, "another process leads", func() error {
+		if id := leaderID(t, admin); id == "" || id == first {
+			return fmt.Errorf("the leader is %q", id)
+		}
+		return nil
+	})
 
 	if err := end(); err != nil {
 		t.Error(err)
@@ -150,6 +157,21 @@ func TestCluster(t *testing.T) {
 		_ = answer.Body.Close()
 		t.Error("nginx still answers")
 	}
+}
+
+// leaderID is the id of the process that leads, empty when none does. Ids are new with each process.
+func leaderID(t *testing.T, admin *adminclient.Client) string {
+	t.Helper()
+	fleet, err := admin.Nodes(t.Context())
+	if err != nil {
+		t.Log(err)
+	}
+	for _, node := range fleet.Nodes {
+		if node.Role == "leader" {
+			return node.ID
+		}
+	}
+	return ""
 }
 
 // authKey reads the file that the program names, which is the user's alone.
