@@ -31,7 +31,8 @@ type cluster struct {
 	postgres *testenv.PostgresServer
 	redis    *testenv.RedisServer
 	nodes    []*node
-	leader   string // name of the node that led first
+	end      context.CancelFunc // of the nodes' context; nil before there are nodes
+	leader   string             // name of the node that led first
 	balancer *testenv.Balancer
 	fake     *fakeprovider.Provider
 	fakeURL  string
@@ -129,6 +130,10 @@ func (c *cluster) startNodes(ctx context.Context, authKey string) error {
 		"DATABASE_DSN=" + c.postgres.DSN("gptload"), "REDIS_DSN=" + c.redis.DSN(),
 		"TRUSTED_PROXIES=127.0.0.0/8", "MAX_CONCURRENT_REQUESTS=1000", "LOG_FORMAT=text", "LOG_LEVEL=info",
 	}
+	// A Ctrl-C ends the start; later it is stop that ends the nodes, in its order.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, end)()
+	c.end = end
 	errs := make([]error, c.candidates+c.followers)
 	var all sync.WaitGroup
 	for i := range errs {
@@ -137,7 +142,7 @@ func (c *cluster) startNodes(ctx context.Context, authKey string) error {
 			n.name, role = "follower-"+strconv.Itoa(i-c.candidates+1), "IS_SLAVE=true"
 		}
 		c.nodes = append(c.nodes, n)
-		all.Go(func() { errs[i] = c.startNode(ctx, n, append(shared[:len(shared):len(shared)], role)) })
+		all.Go(func() { errs[i] = c.startNode(life, n, append(shared[:len(shared):len(shared)], role)) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
@@ -218,15 +223,12 @@ func (c *cluster) stop() error {
 	if c.balancer != nil {
 		errs = append(errs, c.balancer.Stop())
 	}
-	var nodes sync.WaitGroup
-	ends := make([]error, len(c.nodes))
-	for i, n := range c.nodes {
-		if n.Node != nil {
-			nodes.Go(func() { ends[i] = n.Stop() })
-		}
+	// Followers first: somebody has to lead for as long as their last records are on the way to the database.
+	candidates := min(c.candidates, len(c.nodes))
+	errs = append(errs, stopAll(c.nodes[candidates:]), stopAll(c.nodes[:candidates]))
+	if c.end != nil {
+		c.end()
 	}
-	nodes.Wait()
-	errs = append(errs, ends...)
 	if c.fake != nil {
 		c.fake.Close()
 	}
@@ -237,4 +239,17 @@ func (c *cluster) stop() error {
 		errs = append(errs, c.postgres.Stop())
 	}
 	return errors.Join(append(errs, c.dir.Remove())...)
+}
+
+// stopAll ends the nodes at the same time.
+func stopAll(nodes []*node) error {
+	errs := make([]error, len(nodes))
+	var all sync.WaitGroup
+	for i, n := range nodes {
+		if n.Node != nil {
+			all.Go(func() { errs[i] = n.Stop() })
+		}
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
