@@ -48,6 +48,7 @@ type Box struct {
 	lookup []byte
 	keyID  string
 	prefix string // of what Seal writes, with the key id
+	other  *Box   // of Beside; nil for most
 }
 
 // NewBox derives the keys. An empty passphrase gives a box that stores in clear but still makes salted digests
@@ -108,9 +109,36 @@ func (b *Box) Seal(plain Text, place string) string {
 	return string(base64.RawStdEncoding.AppendEncode(out, raw))
 }
 
+// Beside returns a box that seals and digests as b does and also opens what other sealed: for the time in which an
+// installation changes from one passphrase to another. A nil other gives b alone.
+func (b *Box) Beside(other *Box) *Box {
+	both := *b
+	both.other = nil
+	if other != nil {
+		alone := *other
+		alone.other = nil
+		both.other = &alone
+	}
+	return &both
+}
+
+// Other is the box that Beside put beside this one, with this one beside it; nil where there is none.
+func (b *Box) Other() *Box {
+	if b.other == nil {
+		return nil
+	}
+	return b.other.Beside(b)
+}
+
+// Sealed reports whether a text is in the form that this box seals with its passphrase; it may still be damaged.
+func (b *Box) Sealed(text string) bool { return strings.HasPrefix(text, b.prefix) }
+
 // Open gives back what Seal took, or an error that is ErrOtherKey or ErrBroken. A box with a passphrase does not
 // open what was stored in clear: accepting it would let whoever can write the database put in secrets of their own.
 func (b *Box) Open(sealed, place string) (Text, error) {
+	if b.other != nil && !b.Sealed(sealed) && b.other.Sealed(sealed) {
+		return b.other.Open(sealed, place)
+	}
 	if plain, ok := strings.CutPrefix(sealed, plainPrefix); ok {
 		if b.aead != nil {
 			return Text{}, fmt.Errorf("%w: it is stored in clear", ErrOtherKey)

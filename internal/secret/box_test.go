@@ -140,3 +140,37 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+func TestTwoBoxesSideBySide(t *testing.T) {
+	older, newer, clear, stranger := newBox(t, "one"), newBox(t, "two"), newBox(t, ""), newBox(t, "three")
+	both := newer.Beside(older)
+	for _, from := range []*secret.Box{older, newer} {
+		opened, err := both.Open(from.Seal(secret.New("sk-value"), "here"), "here")
+		if err != nil || opened.Reveal() != "sk-value" {
+			t.Errorf("key id %q: %v", from.KeyID(), err)
+		}
+		if _, err := both.Open(from.Seal(secret.New("sk-value"), "here"), "there"); !errors.Is(err, secret.ErrBroken) {
+			t.Errorf("key id %q, moved: %v", from.KeyID(), err)
+		}
+	}
+	for _, from := range []*secret.Box{clear, stranger} {
+		if _, err := both.Open(from.Seal(secret.New("sk-value"), "here"), "here"); !errors.Is(err, secret.ErrOtherKey) {
+			t.Errorf("key id %q: %v", from.KeyID(), err)
+		}
+	}
+	if sealed := both.Seal(secret.New("sk-value"), "here"); !newer.Sealed(sealed) || older.Sealed(sealed) || clear.Sealed(sealed) {
+		t.Errorf("sealed as %s", sealed)
+	}
+	if both.Hash(secret.New("a")) != newer.Hash(secret.New("a")) || both.KeyID() != newer.KeyID() {
+		t.Error("it digests as another box")
+	}
+	if other := both.Other(); other.KeyID() != older.KeyID() || other.Other().KeyID() != newer.KeyID() || newer.Other() != nil {
+		t.Error("the boxes are not those side by side")
+	}
+	if opened, err := newer.Beside(clear).Open(clear.Seal(secret.New("sk-value"), ""), ""); err != nil || opened.Reveal() != "sk-value" {
+		t.Error(err)
+	}
+	if newer.Beside(older).Beside(nil).Other() != nil {
+		t.Error("nil beside a box is something")
+	}
+}

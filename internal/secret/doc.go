@@ -19,4 +19,10 @@
 //
 // Without a passphrase the digests are keyed by the salt alone: they still differ between installations, but
 // whoever holds the database can compute them. That database holds the values in clear anyway.
+//
+// # Two passphrases
+//
+// While an installation changes its passphrase a Box stands beside another one: it opens what either of them sealed, by
+// the key id in the sealed form, and seals with its own. The sealed form without a passphrase counts as one more key, which
+// is opened only by who was told so.
 package secret
