@@ -1,8 +1,8 @@
 // Package node puts one process together and runs it: it is the composition root, and the only package that knows
 // every concrete part.
 //
-// Start: everything is made, and the port is open for probes, before the database is asked; then schema, secrets, keys,
-// settings and groups are read. Nothing is served before all of it is there; nothing shared is ever wiped. While a database
+// Start: everything is made, then schema, secrets, keys, settings and groups are read, and only then the port is opened: a
+// load balancer takes a refused connection to another node. Nothing shared is ever wiped. While a database
 // server is away the node serves from its local copy of the last configuration, or waits where there is none, because
 // orchestrators start everything at once; a wrong password or key ends the process.
 //

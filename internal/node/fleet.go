@@ -56,6 +56,9 @@ func (n *node) lead(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
+	// The others are to see at once who leads.
+	signal(n.roleChanged)
+	defer signal(n.roleChanged)
 	var work errgroup.Group
 	work.Go(func() error { return n.jobs.Run(ctx) })
 	if n.redis != nil {
@@ -171,6 +174,7 @@ func (n *node) announce(ctx context.Context) error {
 		case <-ctx.Done():
 			_ = n.membership.Leave(context.WithoutCancel(ctx), n.id)
 			return nil
+		case <-n.roleChanged:
 		case <-ticker.C:
 		}
 	}

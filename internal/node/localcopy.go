@@ -19,8 +19,10 @@ import (
 // there is no copy.
 const (
 	localCopyName = "configuration.db" // in DATA_DIR
-	// copyPause bounds how old a copy is; what changed since the last one is all that is read.
-	copyPause = 15 * time.Second
+	// copyPause bounds how old a copy is; what changed since the last one is all that is read and written.
+	copyPause = time.Second
+	// copyShare keeps copying below a twentieth of the time, also during an import of a million keys.
+	copyShare = 20
 )
 
 // source is the store that settings, groups and keys are read from: the database, or the local copy while that is away.
@@ -128,18 +130,28 @@ func (n *node) keepLocalCopy(ctx context.Context) error {
 		return nil
 	}
 	failing := false
+	copied := fleet.Revisions{Configuration: -1}
 	for {
-		err := n.store.CopyTo(ctx, n.localCopy)
-		if ctx.Err() != nil {
-			return nil
+		begun := time.Now()
+		if serving := n.serving(); serving != copied {
+			err := n.store.CopyTo(ctx, n.localCopy)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err == nil:
+				copied = serving
+			case fleet.CodeOf(err) != fleet.CodeUnavailable && !failing:
+				n.Log.Warn("the local copy of the configuration cannot be written", zap.Error(err))
+			}
+			failing = err != nil
 		}
-		if away := fleet.CodeOf(err) == fleet.CodeUnavailable; err != nil && !away && !failing {
-			n.Log.Warn("the local copy of the configuration cannot be written", zap.Error(err))
-			failing = true
-		}
-		failing = failing && err != nil
-		if !sleep(ctx, copyPause) {
+		if !sleep(ctx, max(copyPause, (copyShare-1)*time.Since(begun))) {
 			return nil
 		}
 	}
+}
+
+// serving are the revisions in use.
+func (n *node) serving() fleet.Revisions {
+	return fleet.Revisions{Configuration: n.snapshots.Load().Revision, Keys: n.feed.Revision()}
 }

@@ -63,6 +63,7 @@ type node struct {
 	verdicts  *keypool.Writer // of verdicts, to the other nodes
 	// What the bus told to look for.
 	staleConfiguration, staleKeys chan struct{}
+	roleChanged                   chan struct{}
 	routes                        *proxy.Routes
 	transports                    *upstream.Transports
 	records                       *requestlog.Recorder
@@ -79,12 +80,20 @@ func Run(ctx context.Context, o Options) (err error) {
 	n := &node{
 		Options: o, started: time.Now(), id: cluster.NewNodeID(), attached: make(chan struct{}),
 		staleConfiguration: make(chan struct{}, 1), staleKeys: make(chan struct{}, 1),
+		roleChanged: make(chan struct{}, 1),
 	}
 	defer keepHeapHeadroom()()
 	if err := n.open(ctx); err != nil {
 		return errors.Join(err, n.close())
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
+	// Before the port is open: a load balancer takes a refused connection to another node, and an answer to the client.
+	if err := n.connect(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end while it waited
+		}
+		return err
+	}
 	listener, err := net.Listen("tcp", o.Config.Addr())
 	if err != nil {
 		return fmt.Errorf("listening on %s (HOST, PORT): %w", o.Config.Addr(), err)
@@ -176,13 +185,6 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	}
 	n.address = reachable(listener.Addr())
 	http.run("http server", func(context.Context) error { return ignoreClosed(n.server.Serve(listener)) })
-	if err := n.connect(failed); err != nil {
-		n.leaving.Store(true)
-		if failed.Err() != nil {
-			err = nil // told to end, or the http server failed and says so itself
-		}
-		return errors.Join(err, n.drain(), http.wait())
-	}
 	if !n.Config.IsSlave {
 		leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
 	}

@@ -15,9 +15,7 @@ import (
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
-	"gpt-load/internal/provider"
 	"gpt-load/internal/proxy"
-	"gpt-load/pkg/adminapi"
 )
 
 // openServer mounts the data plane and the control plane on one listener.
@@ -37,18 +35,11 @@ func (n *node) openServer() error {
 	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			path := c.Request().URL.Path
-			switch starting := n.snapshots.Load() == nil; {
-			case strings.HasPrefix(path, proxy.Prefix) && starting:
-				provider.WriteError(c.Response().Writer, provider.FormatOpenAI, startingError)
-				return nil
-			case strings.HasPrefix(path, proxy.Prefix):
-				n.proxy.ServeHTTP(c.Response().Writer, c.Request())
-				return nil
-			case strings.HasPrefix(path, adminapi.Prefix) && starting:
-				return fleet.NewError(fleet.CodeUnavailable, startingError.Message, nil)
+			if !strings.HasPrefix(c.Request().URL.Path, proxy.Prefix) {
+				return next(c)
 			}
-			return next(c)
+			n.proxy.ServeHTTP(c.Response().Writer, c.Request())
+			return nil
 		}
 	})
 	requests, end := context.WithCancelCause(context.Background())
@@ -80,11 +71,6 @@ func checkParamPath(path string) error {
 	return err
 }
 
-// startingError is what a node answers before it has a configuration. Whose format a group speaks it does not know yet.
-var startingError = provider.GatewayError{
-	Status: http.StatusServiceUnavailable, Code: "starting", Message: "the node is starting: it waits for its database", RetryAfter: 2 * time.Second,
-}
-
 // journals hands verdicts to the other nodes, and what lasts of them to the database.
 type journals struct{ bus, store *keypool.Writer }
 
@@ -112,10 +98,7 @@ func (n *node) checks() []adminhttp.Check {
 		{Name: "configuration", Ready: n.snapshots.Load() != nil},
 		{Name: "accepting", Ready: !n.leaving.Load()},
 	}
-	switch {
-	case !checks[0].Ready:
-		checks[0].Message = "the node waits for its database"
-	case n.servingFrom() == cluster.ServingFromLocalCopy:
+	if n.servingFrom() == cluster.ServingFromLocalCopy {
 		checks[0].Message = "the database is away since the start; the node serves from its local copy"
 	}
 	if !checks[1].Ready {
