@@ -35,6 +35,7 @@ type connection struct {
 
 	address   string // in use, for messages
 	keySource string // where the auth key came from, for messages
+	authKey   secret.Text
 }
 
 // withConnection gives a command and those below it the flags of a connection.
@@ -63,6 +64,7 @@ func (a *app) client(wait time.Duration) (*adminclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.connection.authKey = key
 	return adminclient.New(base, adminclient.WithAuthKey(key.Reveal()), adminclient.WithHTTPClient(&http.Client{Transport: transport(wait)}))
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"gpt-load/internal/secret"
 	"gpt-load/internal/terminal"
 	"gpt-load/pkg/adminapi"
 	"gpt-load/pkg/adminclient"
@@ -49,7 +50,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitOK
 	case errors.As(err, &silent):
 		return int(silent)
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled), errors.Is(err, terminal.ErrInterrupted):
 		a.complain("interrupted", nil)
 	case errors.As(err, &answer):
 		lines := make([]string, 0, len(answer.Details)+2)
@@ -62,7 +63,9 @@ func (a *app) exit(ctx context.Context, err error) int {
 		if answer.RequestID != "" {
 			lines = append(lines, "request id "+answer.RequestID)
 		}
-		a.complain(prefixOf(err, answer)+fmt.Sprintf("%s (%s, %d)", answer.Message, answer.Code, answer.Status), lines)
+		// Something else than GPT-Load may have answered, with lines of its own.
+		message := strings.Join(strings.Fields(answer.Message), " ")
+		a.complain(fmt.Sprintf("%s (%s, %d)", message, answer.Code, answer.Status), lines)
 	case errors.As(err, &known):
 		a.complain(known.Error(), []string{known.remedy})
 		return known.code
@@ -73,14 +76,19 @@ func (a *app) exit(ctx context.Context, err error) int {
 	return exitFailed
 }
 
-// complain writes an error and the lines that belong to it. What a server said may hold anything.
+// complain writes an error and the lines that belong to it. What a server said may hold anything, even the auth key that it
+// was sent.
 func (a *app) complain(message string, lines []string) {
-	fmt.Fprintf(a.Err, "gpt-load: %s\n", cleanLines(message))
+	text := "gpt-load: " + cleanLines(message) + "\n"
 	for _, line := range lines {
 		if line != "" {
-			fmt.Fprintf(a.Err, "  %s\n", terminal.Clean(line))
+			text += "  " + terminal.Clean(line) + "\n"
 		}
 	}
+	if key := a.connection.authKey.Reveal(); key != "" {
+		text = strings.ReplaceAll(text, key, secret.Redacted)
+	}
+	fmt.Fprint(a.Err, text)
 }
 
 // cleanLines keeps our own line breaks, as in the list of everything that is wrong with a configuration.
@@ -92,15 +100,6 @@ func cleanLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// prefixOf is what was put before the server's answer on its way up.
-func prefixOf(err error, answer *adminclient.Error) string {
-	prefix, found := strings.CutSuffix(err.Error(), answer.Error())
-	if !found {
-		return ""
-	}
-	return prefix
-}
-
 // remedyFor is what only this side knows about an error of the server.
 func (a *app) remedyFor(e *adminclient.Error) string {
 	if e.Code == adminapi.CodeUnauthorized {
@@ -109,16 +108,21 @@ func (a *app) remedyFor(e *adminclient.Error) string {
 	if e.RetryAfter > 0 {
 		return "try again in " + e.RetryAfter.String()
 	}
+	if e.Code == adminapi.CodeUnavailable && e.RequestID == "" {
+		return "this is no answer of GPT-Load; " + addressRemedy
+	}
 	return ""
 }
+
+const addressRemedy = "--url or GPT_LOAD_URL is the address of a node or of the load balancer in front of the fleet"
 
 // explain says in plain words why no answer came.
 func (c *connection) explain(err error) (message, remedy string) {
 	var transport *url.Error
 	if !errors.As(err, &transport) {
-		return strings.TrimPrefix(err.Error(), "adminclient: "), ""
+		return withoutPackage(err), ""
 	}
-	remedy = "--url or GPT_LOAD_URL is the address of a node or of the load balancer in front of the fleet"
+	remedy = addressRemedy
 	cause := transport.Err
 	var network *net.OpError
 	if errors.As(cause, &network) && network.Err != nil {

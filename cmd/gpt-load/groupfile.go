@@ -2,11 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -16,44 +16,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxInputBytes bounds what is read of a file that is held whole: four times what the API takes as one body.
-const maxInputBytes = 8 << 20
-
 var yamlLine = regexp.MustCompile(`: line \d+`)
 
 // answerOnly are the members that the API tells of a group and does not take. A file from `groups get` has them.
 var answerOnly = []string{"id", "proxy_path", "key_counts", "revision", "created_at", "updated_at"}
 
-// readInput reads a file, or the standard input for "-".
-func (a *app) readInput(path string) (string, error) {
-	in, name := a.In, "the standard input"
-	if path != "-" {
-		f, err := os.Open(path)
-		if err != nil {
-			return "", usage(fmt.Errorf("reading a file: %w", err), "")
-		}
-		defer func() { _ = f.Close() }() // nothing was written
-		in, name = f, path
-	}
-	content, err := io.ReadAll(io.LimitReader(in, maxInputBytes+1))
-	if err == nil && len(content) > maxInputBytes {
-		err = fmt.Errorf("it is larger than %d MiB", maxInputBytes>>20)
-	}
-	if err != nil {
-		return "", usage(fmt.Errorf("reading %s: %w", name, err), "")
-	}
-	return string(content), nil
-}
-
 // readGroupFile reads a *adminapi.GroupInput or *adminapi.GroupPatch from YAML or JSON. It returns the revision that the
 // file was made from, or 0.
-func (a *app) readGroupFile(path string, into any) (revision int64, err error) {
-	content, err := a.readInput(path)
+func (a *app) readGroupFile(ctx context.Context, path string, into any) (revision int64, err error) {
+	content, err := a.readInput(ctx, path)
 	if err != nil {
 		return 0, err
 	}
 	wrong := func(err error) (int64, error) {
-		return 0, usage(fmt.Errorf("%s: %w", path, err), "GET /api/v1/openapi.json describes the members of a group")
+		return 0, usage(fmt.Errorf("%s: %w", nameOfInput(path), err), "GET /api/v1/openapi.json describes the members of a group")
 	}
 	members, err := parseObject(content)
 	if err != nil {
@@ -72,7 +48,7 @@ func (a *app) readGroupFile(path string, into any) (revision int64, err error) {
 		delete(members, "kind") // it cannot be changed
 	}
 	if unknown := unknownMembers(members, kind, ""); len(unknown) > 0 {
-		return wrong(fmt.Errorf("%s: not known", strings.Join(unknown, ", ")))
+		return wrong(fmt.Errorf("a group has no %s", strings.Join(unknown, ", ")))
 	}
 	clean, err := json.Marshal(members)
 	if err != nil {

@@ -114,7 +114,7 @@ func (f *groupFlags) patch(ctx context.Context, a *app, client *adminclient.Clie
 		return err
 	}
 	if given("proxy-keys-file") {
-		content, err := a.readInput(f.proxyKeysFile)
+		content, err := a.readInput(ctx, f.proxyKeysFile)
 		if err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func (a *app) listGroupsCommand() *cobra.Command {
 				return err
 			}
 		}
-		return list.flush()
+		return list.end("groups")
 	})
 }
 
@@ -118,7 +118,7 @@ func (a *app) createGroupCommand() *cobra.Command {
 	c := a.leaf("create", "Make a group from flags, a file, or both", []string{"[NAME]"}, func(ctx context.Context, args []string) error {
 		var in adminapi.GroupInput
 		if flags.file != "" {
-			if _, err := a.readGroupFile(flags.file, &in); err != nil {
+			if _, err := a.readGroupFile(ctx, flags.file, &in); err != nil {
 				return err
 			}
 		}
@@ -157,7 +157,7 @@ func (a *app) updateGroupCommand() *cobra.Command {
 	c := a.leaf("update", "Change what the flags or the file name, and nothing else", []string{"GROUP"}, func(ctx context.Context, args []string) error {
 		var patch adminapi.GroupPatch
 		if flags.file != "" {
-			seen, err := a.readGroupFile(flags.file, &patch)
+			seen, err := a.readGroupFile(ctx, flags.file, &patch)
 			if err != nil {
 				return err
 			}

@@ -36,10 +36,10 @@ func (a *app) healthCommand() *cobra.Command {
 		}
 		client, err := healthClient(address)
 		if err != nil {
-			return usage(err, "")
+			return usage(errors.New(withoutPackage(err)), "")
 		}
 		if err := ask(ctx, client, address); err != nil {
-			return failed(err.Error(), "")
+			return failed(withoutPackage(err), "")
 		}
 		return a.say("%s", word)
 	})
@@ -48,6 +48,9 @@ func (a *app) healthCommand() *cobra.Command {
 	c.Flags().BoolVar(&live, "live", false, "ask only whether the process answers (/livez), not whether it takes traffic (/readyz)")
 	return c
 }
+
+// withoutPackage leaves out where in the program an error was noticed.
+func withoutPackage(err error) string { return strings.ReplaceAll(err.Error(), "adminclient: ", "") }
 
 // localURL is where this machine reaches a node that listens as cfg says.
 func localURL(cfg config.Config) string {

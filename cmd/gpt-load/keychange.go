@@ -43,7 +43,7 @@ func (a *app) changeKeysCommand(action keyAction) *cobra.Command {
 	var which selection
 	dryRun, yes := false, false
 	c := a.leaf(action.name, action.short, []string{"GROUP", "[ID...]"}, func(ctx context.Context, args []string) error {
-		if err := which.take(a, args[1:]); err != nil {
+		if err := which.take(ctx, a, args[1:]); err != nil {
 			return err
 		}
 		client, err := a.client(longWait)
@@ -103,7 +103,7 @@ func (a *app) showDryRun(action keyAction, which selection, g adminapi.Group) er
 	if a.wantsJSON() {
 		return a.printJSON(dryRunResult{Matching: which.size(g)})
 	}
-	return a.say("%s would be about %s of %s", action.name, which.inWords(g), g.Name)
+	return a.say("would %s %s of %s", action.name, which.inWords(g), g.Name)
 }
 
 // inWords says which keys are meant, such as 1,234 invalid keys.

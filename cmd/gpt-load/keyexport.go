@@ -67,6 +67,9 @@ func (a *app) exportKeysCommand() *cobra.Command {
 
 // exportToFile leaves no file behind when it fails.
 func (a *app) exportToFile(ctx context.Context, client *adminclient.Client, g adminapi.Group, state, path string) (int, error) {
+	if _, err := os.Lstat(path); err == nil {
+		return 0, usage(errors.New(path+" exists already"), "an export replaces no file: remove it, or name another")
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // CreateTemp gives mode 0600
 	if err != nil {
 		return 0, fmt.Errorf("making the file of the export: %w", err)

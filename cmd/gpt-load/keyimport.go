@@ -30,7 +30,7 @@ func (a *app) importKeysCommand() *cobra.Command {
 }
 
 func (a *app) importKeys(ctx context.Context, group, path string, disabled bool) error {
-	in, size, err := a.openImport(path)
+	in, size, err := a.openImport(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -56,12 +56,12 @@ func (a *app) importKeys(ctx context.Context, group, path string, disabled bool)
 }
 
 // openImport opens what is to be imported and says how large it is; 0 when that is not known.
-func (a *app) openImport(path string) (io.ReadCloser, int64, error) {
+func (a *app) openImport(ctx context.Context, path string) (io.ReadCloser, int64, error) {
 	if path == "-" {
 		if a.AsksPeople {
 			a.note("reading keys from the terminal; Ctrl-D on a line of its own ends them")
 		}
-		return io.NopCloser(a.In), 0, nil
+		return io.NopCloser(a.stdin(ctx)), 0, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func (a *app) showImport(g adminapi.Group, result adminapi.KeyImport) error {
 			return err
 		}
 	} else {
-		err := a.say("%s to %s: %s added, %s duplicates, %s rejected", keysInWords(result.Added+result.Duplicates+result.Rejected), g.Name,
+		err := a.say("%s to %s: %s added, %s there already or repeated, %s rejected", keysInWords(result.Added+result.Duplicates+result.Rejected), g.Name,
 			terminal.Count(int64(result.Added)), terminal.Count(int64(result.Duplicates)), terminal.Count(int64(result.Rejected)))
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ func stateFlag(c *cobra.Command, state *string, help string) {
 }
 
 func (a *app) listKeysCommand() *cobra.Command {
-	state, limit := "", 0
+	state, limit := "", uint(0)
 	c := a.leaf("list", "List the keys of a group, oldest first, masked", []string{"GROUP"}, func(ctx context.Context, args []string) error {
 		client, err := a.client(usualWait)
 		if err != nil {
@@ -40,7 +40,7 @@ func (a *app) listKeysCommand() *cobra.Command {
 			return err
 		}
 		list := a.newKeyListing()
-		err = eachKeyPage(ctx, client, g.ID, state, limit, func(keys []adminapi.Key) error {
+		err = eachKeyPage(ctx, client, g.ID, state, int(limit), func(keys []adminapi.Key) error {
 			for _, k := range keys {
 				if err := list.addKey(k); err != nil {
 					return err
@@ -48,10 +48,13 @@ func (a *app) listKeysCommand() *cobra.Command {
 			}
 			return list.flush()
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		return list.end("keys")
 	})
 	stateFlag(c, &state, "only keys of this `state`: active (resting or not), invalid or disabled")
-	c.Flags().IntVar(&limit, "limit", 0, "`number` of keys at most; 0 lists all")
+	c.Flags().UintVar(&limit, "limit", 0, "`number` of keys at most; 0 lists all")
 	c.ValidArgsFunction = firstWord(a.groupNames, cobra.ShellCompDirectiveNoFileComp)
 	return c
 }
@@ -174,6 +177,6 @@ func (a *app) readKey(ctx context.Context) (string, error) {
 		return a.ReadSecret(ctx, "Key:")
 	}
 	const longest = 64 << 10 // bytes; more than any key that the API takes
-	content, err := io.ReadAll(io.LimitReader(a.In, longest))
+	content, err := io.ReadAll(io.LimitReader(a.stdin(ctx), longest))
 	return strings.TrimSpace(string(content)), err
 }

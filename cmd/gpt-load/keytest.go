@@ -19,7 +19,7 @@ const testedAtOnce = 50
 func (a *app) testKeysCommand() *cobra.Command {
 	var which selection
 	c := a.leaf("test", "Test keys now, by the same path as real traffic", []string{"GROUP", "[ID...]"}, func(ctx context.Context, args []string) error {
-		if err := which.take(a, args[1:]); err != nil {
+		if err := which.take(ctx, a, args[1:]); err != nil {
 			return err
 		}
 		client, err := a.client(longWait)
@@ -42,7 +42,7 @@ func (a *app) testKeysCommand() *cobra.Command {
 func (a *app) testKeys(ctx context.Context, client *adminclient.Client, g adminapi.Group, which selection) error {
 	list := a.newListing(
 		terminal.Column{Title: "ID", Right: true, Least: len(g.ID)}, terminal.Column{Title: "RESULT", Least: len("key_exhausted")}, terminal.Column{Title: "STATUS", Right: true},
-		terminal.Column{Title: "TOOK", Right: true, Least: len("1.23 s")}, terminal.Column{Title: "STATE", Least: len(adminapi.KeyDisabled)},
+		terminal.Column{Title: "TOOK", Right: true, Least: len("12.34 s")}, terminal.Column{Title: "STATE", Least: len(adminapi.KeyDisabled)},
 		terminal.Column{Title: "WHY", Flexible: true},
 	)
 	passed, tested := 0, 0
@@ -96,9 +96,9 @@ func (s *selection) add(c *cobra.Command) {
 }
 
 // take takes the ids of the command line, or those of the standard input for a single -.
-func (s *selection) take(a *app, words []string) error {
+func (s *selection) take(ctx context.Context, a *app, words []string) error {
 	if slices.Equal(words, []string{"-"}) {
-		content, err := a.readInput("-")
+		content, err := a.readInput(ctx, "-")
 		if err != nil {
 			return err
 		}

@@ -47,14 +47,16 @@ type listing struct {
 	json    *json.Encoder // nil for a table
 	out     *bufio.Writer // of json
 	table   *terminal.Table
+	app     *app
 	waiting int
+	any     bool
 }
 
 func (a *app) newListing(columns ...terminal.Column) *listing {
 	if !a.wantsJSON() {
-		return &listing{table: a.NewTable(columns...)}
+		return &listing{app: a, table: a.NewTable(columns...)}
 	}
-	l := &listing{out: bufio.NewWriter(a.Out)}
+	l := &listing{app: a, out: bufio.NewWriter(a.Out)}
 	l.json = json.NewEncoder(l.out)
 	l.json.SetEscapeHTML(false)
 	return l
@@ -62,6 +64,7 @@ func (a *app) newListing(columns ...terminal.Column) *listing {
 
 // add writes an item: item as JSON, or the cells as a row. Rows of a table wait for the next flush.
 func (l *listing) add(item any, row ...terminal.Cell) error {
+	l.any = true
 	if l.json != nil {
 		if err := l.json.Encode(item); err != nil {
 			return fmt.Errorf("writing the output: %w", err)
@@ -86,6 +89,17 @@ func (l *listing) flush() error {
 	}
 	if err != nil {
 		return fmt.Errorf("writing the output: %w", err)
+	}
+	return nil
+}
+
+// end writes what waits, and tells people when the list is empty.
+func (l *listing) end(items string) error {
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if !l.any && l.json == nil {
+		l.app.note("no %s", items)
 	}
 	return nil
 }

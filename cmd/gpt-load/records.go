@@ -137,7 +137,7 @@ func parseTime(flag, word string) (time.Time, error) {
 func (a *app) listRecordsCommand() *cobra.Command {
 	var flags recordFlags
 	var span timeFlags
-	limit := 0
+	limit := uint(0)
 	c := a.leaf("list", "List records, newest first", nil, func(ctx context.Context, _ []string) error {
 		client, err := a.client(usualWait)
 		if err != nil {
@@ -151,7 +151,7 @@ func (a *app) listRecordsCommand() *cobra.Command {
 			return err
 		}
 		list := a.newRecordListing()
-		return eachRecordPage(ctx, client, filter, limit, func(records []adminapi.Record) (bool, error) {
+		err = eachRecordPage(ctx, client, filter, int(limit), func(records []adminapi.Record) (bool, error) {
 			for _, r := range records {
 				if err := list.addRecord(r); err != nil {
 					return false, err
@@ -159,11 +159,15 @@ func (a *app) listRecordsCommand() *cobra.Command {
 			}
 			return true, list.flush()
 		})
+		if err != nil {
+			return err
+		}
+		return list.end("records")
 	})
 	c.Long = "Lists the records of proxied requests, newest first. They reach the database within request_log_write_interval_minutes."
 	flags.add(c, a)
 	span.add(c)
-	c.Flags().IntVar(&limit, "limit", 50, "`number` of records at most; 0 lists all")
+	c.Flags().UintVar(&limit, "limit", 50, "`number` of records at most; 0 lists all")
 	return c
 }
 

@@ -24,7 +24,7 @@ const (
 
 func (a *app) tailRecordsCommand() *cobra.Command {
 	var flags recordFlags
-	lines, every := 0, time.Duration(0)
+	lines, every := uint(0), time.Duration(0)
 	c := a.leaf("tail", "Print new records as they are written, until Ctrl-C", nil, func(ctx context.Context, _ []string) error {
 		if every < leastEvery {
 			return usage(errors.New("--interval must be at least "+leastEvery.String()), "")
@@ -38,7 +38,7 @@ func (a *app) tailRecordsCommand() *cobra.Command {
 			return err
 		}
 		t := &tail{app: a, client: client, filter: filter, list: a.newRecordListing(), seen: map[string]time.Time{}}
-		err = t.follow(ctx, lines, every)
+		err = t.follow(ctx, int(lines), every)
 		if ctx.Err() != nil {
 			return nil // Ctrl-C is how it ends
 		}
@@ -46,7 +46,7 @@ func (a *app) tailRecordsCommand() *cobra.Command {
 	})
 	c.Long = "Prints the last records and then those that are new, oldest first. A record is written when its request is over and the\nnode hands its records to the database, within request_log_write_interval_minutes; 0 makes that a second. Requests that\nbegan more than 15 minutes before their record was written are left out, and so may be some that were long under way on\na server with more than 1,000 records in that time: filters narrow them down."
 	flags.add(c, a)
-	c.Flags().IntVarP(&lines, "lines", "n", 10, "`number` of records to begin with")
+	c.Flags().UintVarP(&lines, "lines", "n", 10, "`number` of records to begin with")
 	c.Flags().DurationVar(&every, "interval", followEvery, "`while` between two looks")
 	return c
 }

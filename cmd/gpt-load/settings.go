@@ -80,7 +80,7 @@ func (a *app) printSettings(settings []adminapi.Setting, onlyChanged bool) error
 			return err
 		}
 	}
-	return list.flush()
+	return list.end("settings")
 }
 
 func (a *app) getSettingCommand() *cobra.Command {
@@ -168,7 +168,7 @@ func (a *app) settingValues(ctx context.Context, client *adminclient.Client, wor
 			return nil, usage(errors.New(name+" is given twice"), "")
 		}
 		if path, fromFile := strings.CutPrefix(value, "@"); fromFile {
-			content, err := a.readInput(path)
+			content, err := a.readInput(ctx, path)
 			if err != nil {
 				return nil, err
 			}

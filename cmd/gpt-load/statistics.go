@@ -68,7 +68,11 @@ func (a *app) showStatistics(sums adminapi.Statistics, by []string, names map[st
 		columns = append(columns, terminal.Column{Title: heads[word], Flexible: word == byModel})
 	}
 	for _, title := range []string{"REQUESTS", "OK", "CLIENT", "FAILED", "FAILED %", "RETRIES", "MEAN", "FIRST BYTE", "IN", "OUT"} {
-		columns = append(columns, terminal.Column{Title: title, Right: true})
+		column := terminal.Column{Title: title, Right: true}
+		if title == "MEAN" || title == "FIRST BYTE" {
+			column.Least = len("12.34 s")
+		}
+		columns = append(columns, column)
 	}
 	list := a.newListing(columns...)
 	row := func(r adminapi.StatisticsRow, total bool) error {

@@ -13,7 +13,10 @@ import (
 )
 
 // ErrNobodyToAsk is the answer of Confirm and ReadSecret where no terminal is at the other end.
-var ErrNobodyToAsk = errors.New("the standard input is not a terminal")
+var ErrNobodyToAsk = errors.New("there is no terminal to ask on")
+
+// ErrInterrupted is the answer of ReadSecret to Ctrl-C or Ctrl-D.
+var ErrInterrupted = errors.New("interrupted")
 
 // Confirm asks a question that is answered with y or yes; anything else, also the end of the input, means no.
 func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
@@ -35,24 +38,30 @@ func (s *Streams) Confirm(ctx context.Context, question string) (bool, error) {
 	return answer == "y" || answer == "yes", nil
 }
 
-// ReadSecret asks for a line that the terminal does not show.
-func (s *Streams) ReadSecret(ctx context.Context, prompt string) (string, error) {
+// ReadSecret asks for a line that the terminal does not show. What is typed early is not shown either: the prompt comes after
+// the terminal has stopped repeating what it gets.
+func (s *Streams) ReadSecret(ctx context.Context, prompt string) (secret string, err error) {
 	file, ok := s.In.(*os.File)
 	if !ok || !s.AsksPeople {
 		return "", ErrNobodyToAsk
 	}
-	before, err := term.GetState(int(file.Fd()))
+	before, err := term.MakeRaw(int(file.Fd()))
 	if err != nil {
 		return "", fmt.Errorf("asking for a secret: %w", err)
 	}
-	fmt.Fprint(s.Err, Clean(prompt)+" ")
+	defer func() { err = errors.Join(err, term.Restore(int(file.Fd()), before)) }()
 	line, err := await(ctx, func() (string, error) {
-		line, err := term.ReadPassword(int(file.Fd()))
-		return string(line), err
+		both := struct {
+			io.Reader
+			io.Writer
+		}{file, s.Err}
+		return term.NewTerminal(both, "").ReadPassword(Clean(prompt) + " ")
 	})
-	fmt.Fprintln(s.Err)
-	if ctx.Err() != nil {
-		err = errors.Join(err, term.Restore(int(file.Fd()), before)) // what was being read still hides what is typed
+	if err != nil {
+		fmt.Fprint(s.Err, "\r\n") // whoever typed no Enter has the cursor behind the prompt
+	}
+	if errors.Is(err, io.EOF) { // Ctrl-C raises no signal in this state
+		err = ErrInterrupted
 	}
 	return strings.TrimSpace(line), err
 }
