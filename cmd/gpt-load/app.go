@@ -70,7 +70,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupNode, Title: "The node of this machine:"}, &cobra.Group{ID: groupAdmin, Title: "A running node or fleet:"})
 	root.SetHelpCommandGroupID(groupNode)
 	root.SetCompletionCommandGroupID(groupNode)
-	for _, c := range []*cobra.Command{serve, a.healthCommand(), a.configCommand(), a.versionCommand()} {
+	for _, c := range []*cobra.Command{serve, a.migrateKeysCommand(), a.healthCommand(), a.configCommand(), a.versionCommand()} {
 		c.GroupID = groupNode
 		root.AddCommand(c)
 	}

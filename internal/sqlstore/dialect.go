@@ -39,6 +39,11 @@ type dialect struct {
 	// updateEach is a statement that changes some rows of a table, called k, each by a row of placeholders, called v, which has
 	// the columns key and set: where those of key are equal and where holds.
 	updateEach func(table string, key, set []string, rows int, where string) string
+	// bytes is a binary value as an argument of updateEach, which gives it no type by itself.
+	bytes func(value []byte) any
+	// forgetting makes the file keep nothing of what is overwritten, before and after; nil where old versions of rows are the
+	// database's own business.
+	forgetting func(ctx context.Context, db *bun.DB, after bool) error
 	// records makes the way to insert request records, for one transaction.
 	records func(tx bun.Tx) recordInserter
 	// reclaim gives free pages back to the file system; nil where the database does so by itself.
@@ -53,6 +58,9 @@ type session interface {
 
 // whole is the split of the databases whose drivers take several statements in one call.
 func whole(text string) []string { return []string{text} }
+
+// binary is the bytes of the databases that know a binary value when they see one.
+func binary(value []byte) any { return value }
 
 // doUpdate is the onConflict of SQLite and PostgreSQL.
 func doUpdate(key string) string { return "CONFLICT (" + key + ") DO UPDATE" }

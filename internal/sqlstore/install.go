@@ -71,7 +71,7 @@ func (s *Store) installRow(ctx context.Context, doing string) (installRow, error
 // ENCRYPTION_KEY, what the database was written with, and the remedy. Install must have been called before.
 func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	const doing = "checking ENCRYPTION_KEY against the database"
-	row, err := s.installRow(ctx, doing)
+	row, state, err := s.rekeyState(ctx)
 	if err != nil {
 		return err
 	}
@@ -79,25 +79,27 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	if _, err := s.Revisions(ctx); err != nil {
 		return err
 	}
-	if proves(row, box) {
-		s.box.Store(box)
-		return nil
+	if writes, err := fitting(row, state, box); err != nil || writes != nil {
+		if err == nil {
+			s.box.Store(writes)
+		}
+		return err
 	}
 	// In one write transaction that keeps all writers of secrets out, so that of two nodes with different passphrases one is
 	// refused.
+	var writes *secret.Box
 	err = s.write(ctx, doing, func(ctx context.Context, tx bun.Tx) error {
-		for _, name := range []string{configurationRevision, keysRevision} {
-			if err := lock(ctx, tx, name); err != nil {
-				return err
-			}
-		}
-		var row installRow
-		if err := tx.NewSelect().Model(&row).Where("id = ?", installRowID).Scan(ctx); err != nil {
+		if err := lockRevisions(ctx, tx); err != nil {
 			return err
 		}
-		if proves(row, box) {
-			return nil
+		row, state, err := readRekeying(ctx, tx)
+		if err != nil {
+			return err
 		}
+		if writes, err = fitting(row, state, box); err != nil || writes != nil {
+			return err
+		}
+		writes = box
 		if row.Proof != "" {
 			stored, err := holdsSecrets(ctx, tx)
 			if err != nil {
@@ -107,7 +109,7 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 				return wrongKey(row.KeyID, box)
 			}
 		}
-		_, err := tx.NewUpdate().Model((*installRow)(nil)).
+		_, err = tx.NewUpdate().Model((*installRow)(nil)).
 			Set("key_id = ?", box.KeyID()).
 			Set("proof = ?", box.Seal(secret.New(row.InstallID), proofPlace)).
 			Where("id = ?", installRowID).Exec(ctx)
@@ -116,8 +118,28 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	if err != nil {
 		return err
 	}
-	s.box.Store(box)
+	s.box.Store(writes)
 	return nil
+}
+
+// fitting returns the box that secrets are written with, which is the one given or the other beside it, and nil when it is
+// neither.
+func fitting(row installRow, state *rekeyingRow, box *secret.Box) (*secret.Box, error) {
+	writes := box
+	if !proves(row.Proof, row.InstallID, box) {
+		if writes = box.Other(); writes == nil || !proves(row.Proof, row.InstallID, writes) {
+			writes = nil
+		}
+	}
+	if state == nil {
+		return writes, nil
+	}
+	if writes != nil && writes.Other() != nil && proves(state.FromProof, row.InstallID, writes.Other()) {
+		return writes, nil
+	}
+	return nil, fleet.NewError(fleet.CodeInvalid, fmt.Sprintf(
+		"the change of ENCRYPTION_KEY from %s to %s is not finished: run `gpt-load migrate-keys` again as before, or, for a change with --online, start this node with both keys in ENCRYPTION_KEY and ENCRYPTION_KEY_OLD",
+		keyInWords(state.FromKeyID), keyInWords(state.ToKeyID)), nil)
 }
 
 // stillSealing refuses to write a secret with a box that is not the installation's any more: as long as there was no secret,
@@ -133,12 +155,13 @@ func (s *Store) stillSealing(ctx context.Context, tx bun.Tx, box *secret.Box) er
 	return nil
 }
 
-func proves(row installRow, box *secret.Box) bool {
-	if row.Proof == "" {
+// proves reports whether a box made a proof, by itself and not by one beside it.
+func proves(proof, installID string, box *secret.Box) bool {
+	if !box.Sealed(proof) {
 		return false
 	}
-	proof, err := box.Open(row.Proof, proofPlace)
-	return err == nil && proof.Reveal() == row.InstallID
+	id, err := box.Open(proof, proofPlace)
+	return err == nil && id.Reveal() == installID
 }
 
 func holdsSecrets(ctx context.Context, tx bun.Tx) (bool, error) {

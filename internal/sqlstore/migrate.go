@@ -166,6 +166,26 @@ func (s *Store) AwaitSchema(ctx context.Context) error {
 	}
 }
 
+// SchemaVersions returns the version of the schema that the database has, 0 for none of ours, and the one that this version
+// needs. A database that a newer version migrated is CodeInvalid.
+func (s *Store) SchemaVersions(ctx context.Context) (has, needs int64, err error) {
+	known, err := migrations(s.dialect.name)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = s.read(ctx, "looking for the schema of the database", func(ctx context.Context, _ bun.IDB) error {
+		has, err = schemaVersion(ctx, s.reader.DB)
+		if isNoTable(err) {
+			return nil
+		}
+		return err
+	})
+	if err == nil {
+		err = checkVersion(has, known)
+	}
+	return has, known[len(known)-1].version, err
+}
+
 // migrations lists the embedded files of a dialect, named NNNN_what.sql, in order of their number.
 func migrations(dialect string) ([]migration, error) {
 	dir := path.Join("migrations", dialect)

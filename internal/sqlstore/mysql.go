@@ -28,6 +28,7 @@ var mysqlDialect = dialect{
 	onConflict: func(string) string { return "DUPLICATE KEY UPDATE" },
 	offered:    func(column string) string { return "VALUES(" + column + ")" },
 	updateEach: updateJoin,
+	bytes:      binary,
 	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertPlain, mysqlAddUsage, false) },
 }
 

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -26,6 +27,7 @@ var postgresDialect = dialect{
 	offered:    excluded,
 	returning:  true,
 	updateEach: updateFromValues,
+	bytes:      func(value []byte) any { return bun.Safe(`'\x` + hex.EncodeToString(value) + "'::bytea") },
 	records:    func(tx bun.Tx) recordInserter { return arrayInsert{tx} },
 }
 

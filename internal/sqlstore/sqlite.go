@@ -21,6 +21,8 @@ import (
 const (
 	// busyTimeout is how long a statement waits for another process's write. Our own writes take milliseconds.
 	busyTimeout = 5 * time.Second
+	// aloneTimeout is busyTimeout for who wants the file alone: who has it open keeps it open.
+	aloneTimeout = time.Second
 	// openTries bounds waiting for the file while other processes make it: SQLite does not wait for the lock when
 	// it switches a new file to WAL.
 	openTries = 50
@@ -47,6 +49,8 @@ var sqliteDialect = dialect{
 	offered:    excluded,
 	returning:  true,
 	updateEach: updateFromValues,
+	bytes:      binary,
+	forgetting: forgettingSQLite,
 	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, sqliteAddUsage, true) },
 	reclaim:    reclaimSQLite,
 }
@@ -81,6 +85,40 @@ func openSQLite(ctx context.Context, path string) (writer, reader *bun.DB, err e
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	return bun.NewDB(write, sqlitedialect.New()), bun.NewDB(read, sqlitedialect.New()), nil
+}
+
+// openSQLiteAlone opens the one connection that there is until it closes.
+func openSQLiteAlone(ctx context.Context, path string) (*bun.DB, error) {
+	if err := makeFile(path); err != nil {
+		return nil, err
+	}
+	p := pragmas(writerCacheKiB, true)
+	p.Set("_busy_timeout", strconv.FormatInt(aloneTimeout.Milliseconds(), 10))
+	p.Add("_pragma", "locking_mode(EXCLUSIVE)")
+	db, err := sql.Open("sqlite", sqliteURI(path, p))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	// The first write takes the lock of the whole file, and in this mode it stays.
+	for _, statement := range []string{"BEGIN IMMEDIATE", "COMMIT"} {
+		if _, err = db.ExecContext(ctx, statement); err != nil {
+			break
+		}
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return bun.NewDB(db, sqlitedialect.New()), nil
+}
+
+// mustExist refuses a file that is not there.
+func mustExist(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fleet.NewError(fleet.CodeInvalid, "DATABASE_DSN names an SQLite file that does not exist", err)
+	}
+	return nil
 }
 
 // pragmas are the driver's own shorthand parameters; it applies auto_vacuum first, which counts only while the file
@@ -137,6 +175,17 @@ func untilOpen(ctx context.Context, db *sql.DB) error {
 		case <-time.After(between):
 		}
 	}
+}
+
+// forgettingSQLite has SQLite put zeros over what is overwritten, and afterwards empties the log, which still has it.
+// Readers that are inside keep the log as it is; it is emptied when they leave.
+func forgettingSQLite(ctx context.Context, db *bun.DB, after bool) error {
+	pragma := "PRAGMA secure_delete = ON"
+	if after {
+		pragma = "PRAGMA wal_checkpoint(TRUNCATE)"
+	}
+	_, err := db.ExecContext(ctx, pragma)
+	return err
 }
 
 func reclaimSQLite(ctx context.Context, db *bun.DB, pages int) (freed int, err error) {

@@ -20,7 +20,7 @@ const maxRows = 500
 // Store is the database. It is safe for concurrent use.
 type Store struct {
 	writer  *bun.DB
-	reader  *bun.DB // the same as writer where the database serves many writers
+	reader  *bun.DB // the same as writer but for an SQLite file that is open to others
 	dialect *dialect
 	clock   clock
 	log     *zap.Logger
@@ -32,6 +32,11 @@ type Store struct {
 // Options are what a store needs beside its address.
 type Options struct {
 	Logger *zap.Logger // nil logs nothing
+	// Existing does not make an SQLite file that is not there.
+	Existing bool
+	// Alone keeps every other process out of an SQLite file until Close, and is refused, with CodeUnavailable, while another
+	// one has it open. A server knows nothing of the kind.
+	Alone bool
 }
 
 // Open opens the database that DATABASE_DSN names and makes an SQLite file, with mode 0600, and its folder, with
@@ -56,7 +61,17 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 		s.reader = s.writer
 	default:
 		s.dialect = &sqliteDialect
-		s.writer, s.reader, err = openSQLite(ctx, to.file)
+		if opts.Existing {
+			err = mustExist(to.file)
+		}
+		switch {
+		case err != nil:
+		case opts.Alone:
+			s.writer, err = openSQLiteAlone(ctx, to.file)
+			s.reader = s.writer
+		default:
+			s.writer, s.reader, err = openSQLite(ctx, to.file)
+		}
 	}
 	if err != nil {
 		return nil, translate("opening the database", err)
@@ -69,19 +84,22 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	err := s.reader.Close()
-	if s.Shared() {
-		return nil // what a server that is away makes of a good-bye is nothing to act on
+	var err error
+	if s.reader != s.writer {
+		err = s.reader.Close()
 	}
 	// The last connection to close writes the log back into the file and removes it.
 	if werr := s.writer.Close(); err == nil {
 		err = werr
 	}
+	if s.Shared() {
+		return nil // what a server that is away makes of a good-bye is nothing to act on
+	}
 	return translate("closing the database", err)
 }
 
 // Shared tells whether several nodes can use the database: a server, not a file.
-func (s *Store) Shared() bool { return s.writer == s.reader }
+func (s *Store) Shared() bool { return s.dialect != &sqliteDialect }
 
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {

@@ -42,6 +42,7 @@ func runSuite(t *testing.T, database fresh) {
 		"Together":      testTogether,
 		"StartAtOnce":   testStartAtOnce,
 		"EncryptionKey": testEncryptionKey,
+		"Rekey":         testRekey,
 		"Schema":        testSchema,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, database) })
