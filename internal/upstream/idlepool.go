@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,8 +18,18 @@ type idlePool struct {
 	sweep  *time.Timer // runs while something is idle
 }
 
-// take returns a connection to address, or nil.
+// take returns a connection to address that can be used, or nil.
 func (p *idlePool) take(address string) *plainConn {
+	for {
+		c := p.pop(address)
+		if c == nil || c.idle() {
+			return c
+		}
+		_ = c.conn.Close()
+	}
+}
+
+func (p *idlePool) pop(address string) *plainConn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.hosts[address]
@@ -32,23 +43,42 @@ func (p *idlePool) take(address string) *plainConn {
 	return c
 }
 
-// put keeps a connection, or closes it when there is no room.
+// put keeps a connection, or closes it when its address has its share. When the pool is full the connection that has
+// been idle longest makes room: addresses that are asked no more would keep those that are out of it.
 func (p *idlePool) put(c *plainConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := p.hosts[c.address]
-	if p.closed || p.total >= p.most || len(list) >= p.mostAHost {
+	if p.closed || p.most <= 0 || len(p.hosts[c.address]) >= p.mostAHost {
 		_ = c.conn.Close()
 		return
+	}
+	if p.total >= p.most {
+		p.evict()
 	}
 	c.idleUntil = time.Now().Add(p.timeout)
 	if p.hosts == nil {
 		p.hosts = make(map[string][]*plainConn)
 	}
-	p.hosts[c.address] = append(list, c)
+	p.hosts[c.address] = append(p.hosts[c.address], c)
 	p.total++
 	if p.sweep == nil {
 		p.sweep = time.AfterFunc(p.timeout, p.expire)
+	}
+}
+
+// evict closes the connection that expires first. It looks at one of each address, the oldest.
+func (p *idlePool) evict() {
+	var oldest string
+	for address, list := range p.hosts {
+		if len(list) > 0 && (oldest == "" || list[0].idleUntil.Before(p.hosts[oldest][0].idleUntil)) {
+			oldest = address
+		}
+	}
+	list := p.hosts[oldest]
+	_ = list[0].conn.Close()
+	p.total--
+	if p.hosts[oldest] = slices.Delete(list, 0, 1); len(list) == 1 {
+		delete(p.hosts, oldest)
 	}
 }
 

@@ -10,13 +10,19 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // plain sends requests with bodies in memory over HTTP/1.1 without TLS, and reads the answers, on the caller's own
 // goroutine. net/http hands each request to a writing and a reading goroutine and back, which costs more than the
-// rest of the proxy together. Everything else (TLS and HTTP/2, bodies that stream, absolute form for proxies) stays with net/http, whose
-// parser and serialiser are used here too.
+// rest of the proxy together. Everything else (TLS and HTTP/2, bodies that stream, all proxies) stays with net/http,
+// whose parser and serialiser are used here too. TestPlainIsNetHTTP holds the two together, exchange by exchange.
+//
+// net/http's reading goroutine also watches connections that are idle. Here a look at the socket before each further
+// use does that: a connection that the server closed, or on which it sent what nobody asked for, is not used again.
 type plain struct {
 	dial          func(ctx context.Context, network, address string) (net.Conn, error)
 	headerTimeout time.Duration
@@ -32,8 +38,6 @@ const (
 	unattended = 64 << 10
 	// lookEvery is how often a longer write that makes no progress looks for an early answer.
 	lookEvery = time.Second
-	// maxInterim is net/http's bound of 1xx answers before the one that counts.
-	maxInterim = 5
 )
 
 // takes reports whether the request is one for plain.
@@ -58,15 +62,18 @@ type errBeforeAnswer struct{ error }
 
 func (e errBeforeAnswer) Unwrap() error { return e.error }
 
-// roundTrip sends the request. A connection from the pool that turns out to be closed is replaced once by a fresh one;
-// nothing was received then, and the body can be had again.
+// roundTrip sends the request. When a connection from the pool turns out to be closed and gave nothing, the request is
+// sent once more, on a fresh one, if it is replayable.
 func (p *plain) roundTrip(r *http.Request) (*http.Response, error) {
+	if err := refuses(r); err != nil {
+		closeBody(r)
+		return nil, err
+	}
 	address := hostWithPort(r.URL.Host, "80")
-	c := p.idle.take(address)
-	if c != nil {
+	if c := p.idle.take(address); c != nil {
 		response, err := p.exchange(c, r)
 		var stale errBeforeAnswer
-		if err == nil || !errors.As(err, &stale) || r.Context().Err() != nil || (r.Body != nil && r.Body != http.NoBody && r.GetBody == nil) {
+		if err == nil || !errors.As(err, &stale) || !replayable(r) {
 			return response, err
 		}
 		if r.GetBody != nil {
@@ -81,39 +88,87 @@ func (p *plain) roundTrip(r *http.Request) (*http.Response, error) {
 	}
 	nc, err := p.dial(r.Context(), "tcp", address)
 	if err != nil {
-		if r.Body != nil {
-			_ = r.Body.Close()
+		closeBody(r)
+		if r.Context().Err() != nil { // the caller's own end, not the address's
+			err = context.Cause(r.Context())
 		}
 		return nil, err
 	}
-	c = &plainConn{conn: nc, pool: p, address: address}
-	c.r, c.w = bufio.NewReader(c), bufio.NewWriter(c)
-	return p.exchange(c, r)
+	return p.exchange(newPlainConn(nc, p, address), r)
+}
+
+// refuses says why a request is not sent at all. net/http's serialiser would put spaces for line breaks and let other
+// control bytes through; its transport refuses both, and so does this one. Values may be secret and are not quoted.
+func refuses(r *http.Request) error {
+	for name, values := range r.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("invalid header field name %q", name)
+		}
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return fmt.Errorf("invalid header field value for %q", name)
+			}
+		}
+	}
+	// A method is a token, as the name of a header is (RFC 9110 section 9.1).
+	if r.Method != "" && !httpguts.ValidHeaderFieldName(r.Method) {
+		return fmt.Errorf("invalid method %q", r.Method)
+	}
+	if r.URL.Host == "" {
+		return errors.New("no host in the request's URL")
+	}
+	if r.Context().Err() != nil {
+		return context.Cause(r.Context())
+	}
+	return nil
+}
+
+// replayable is net/http's rule: the body can be had again, and doing the request twice does no harm, by its method
+// (RFC 9110 section 9.2.2) or because its sender says so.
+func replayable(r *http.Request) bool {
+	if r.Body != nil && r.Body != http.NoBody && r.GetBody == nil {
+		return false
+	}
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	_, idempotent := r.Header["Idempotency-Key"]
+	_, xIdempotent := r.Header["X-Idempotency-Key"]
+	return idempotent || xIdempotent
+}
+
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
 }
 
 // exchange writes the request and reads the answer's header. The connection is the answer's from then on.
 func (p *plain) exchange(c *plainConn, r *http.Request) (*http.Response, error) {
-	c.received, c.headerLeft = false, maxResponseHeader
+	c.received, c.readBroke, c.writeBroke, c.headerLeft = false, false, false, maxResponseHeader
 	// Cancelling closes the connection, which ends every read and write on it at once.
 	c.uncancel = context.AfterFunc(r.Context(), c.kill)
 	response, err := c.send(r, p.headerTimeout)
 	if err != nil {
 		c.discard()
-		if cause := r.Context().Err(); cause != nil {
-			return nil, cause
+		if r.Context().Err() != nil {
+			return nil, context.Cause(r.Context())
 		}
-		if c.used && !c.received {
+		if c.used && !c.received && !isTimeout(err) { // who is silent is not gone
 			err = errBeforeAnswer{err}
 		}
 		return nil, err
 	}
 	c.used = true
+	// A status below 200 is no answer that anything can follow; 101 least of all, which nobody here asks for.
+	last := response.Close || r.Close || c.writeBroke || response.StatusCode < http.StatusOK
 	if response.Body == http.NoBody || response.StatusCode == http.StatusSwitchingProtocols {
-		c.finish(response.Close || response.StatusCode == http.StatusSwitchingProtocols)
+		c.finish(last)
 		response.Body = http.NoBody
 		return response, nil
 	}
-	response.Body = &plainBody{from: response.Body, conn: c, last: response.Close}
+	response.Body = &plainBody{ctx: r.Context(), from: response.Body, conn: c, last: last}
 	return response, nil
 }
 
@@ -125,12 +180,45 @@ type plainConn struct {
 	r       *bufio.Reader
 	w       *bufio.Writer
 
+	raw        syscall.RawConn // nil for what is no socket
+	look       func(fd uintptr) bool
+	quiet      bool // what look saw: open, and nothing to read
 	used       bool // an exchange went well on it
 	received   bool // something of this answer came
+	readBroke  bool // the answer could not be read to its end
+	writeBroke bool // this request could not be written to its end
 	headerLeft int  // bytes that the header may still have; below 0 outside of it
 	uncancel   func() bool
 	dead       atomic.Bool
 	idleUntil  time.Time // in the pool
+}
+
+func newPlainConn(nc net.Conn, p *plain, address string) *plainConn {
+	c := &plainConn{conn: nc, pool: p, address: address}
+	c.r, c.w = bufio.NewReader(c), bufio.NewWriter(c)
+	if held, ok := nc.(bodyConn); ok {
+		nc = held.Conn
+	}
+	if socket, ok := nc.(syscall.Conn); ok {
+		if raw, err := socket.SyscallConn(); err == nil {
+			c.raw = raw
+			c.look = func(fd uintptr) bool { // made once: a closure for each request would be garbage
+				c.quiet = nothingToRead(fd)
+				return true
+			}
+		}
+	}
+	return c
+}
+
+// idle reports whether the connection is open and silent, as one between two exchanges has to be. What the server sent
+// unasked must never be taken for the answer of the next request.
+func (c *plainConn) idle() bool {
+	if c.raw == nil {
+		return true
+	}
+	c.quiet = false
+	return c.raw.Read(c.look) == nil && c.quiet
 }
 
 // send writes the request and reads the header of the final answer.
@@ -140,18 +228,20 @@ func (c *plainConn) send(r *http.Request, headerTimeout time.Duration) (*http.Re
 		writeErr = c.w.Flush()
 	}
 	if writeErr != nil {
-		if c.dead.Load() {
+		if c.dead.Load() || !c.writeBroke {
 			return nil, writeErr
 		}
 		// A server may refuse a body without reading it all: its answer counts more than the broken write.
-		headerTimeout = lookEvery
+		if writeErr != errUnread { //nolint:errorlint // our own value, which nothing wraps
+			headerTimeout = lookEvery
+		}
 	}
 	if headerTimeout > 0 {
 		_ = c.conn.SetReadDeadline(time.Now().Add(headerTimeout))
 	}
 	response, err := c.readHeader(r)
 	if err != nil {
-		if writeErr != nil {
+		if writeErr != nil && writeErr != errUnread { //nolint:errorlint // see above
 			return nil, writeErr
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -162,31 +252,34 @@ func (c *plainConn) send(r *http.Request, headerTimeout time.Duration) (*http.Re
 	if headerTimeout > 0 {
 		_ = c.conn.SetReadDeadline(time.Time{})
 	}
-	response.Close = response.Close || writeErr != nil
 	return response, nil
 }
 
+// readHeader passes over interim answers (RFC 9110 section 15.2). All headers together have the bound of one.
 func (c *plainConn) readHeader(r *http.Request) (*http.Response, error) {
-	for range maxInterim + 1 {
+	for {
 		response, err := http.ReadResponse(c.r, r)
+		if err != nil && !c.readBroke { // net/http's parser says what it met, and not always that it should not be
+			return nil, fmt.Errorf("malformed HTTP response: %w", err)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols {
+		if response.StatusCode/100 != 1 || response.StatusCode == http.StatusSwitchingProtocols {
 			c.headerLeft = -1
 			return response, nil
 		}
 	}
-	return nil, fmt.Errorf("more than %d interim answers", maxInterim)
 }
 
 // Read implements io.Reader for the buffered reader and bounds the header.
 func (c *plainConn) Read(b []byte) (int, error) {
 	if c.headerLeft == 0 {
+		c.readBroke = true
 		return 0, fmt.Errorf("the answer's header is longer than %d bytes", maxResponseHeader)
 	}
 	n, err := c.conn.Read(b)
-	c.received = c.received || n > 0
+	c.received, c.readBroke = c.received || n > 0, err != nil
 	if c.headerLeft > 0 {
 		c.headerLeft = max(c.headerLeft-n, 0)
 	}
@@ -195,6 +288,12 @@ func (c *plainConn) Read(b []byte) (int, error) {
 
 // Write implements io.Writer for the buffered writer.
 func (c *plainConn) Write(b []byte) (int, error) {
+	n, err := c.write(b)
+	c.writeBroke = c.writeBroke || err != nil
+	return n, err
+}
+
+func (c *plainConn) write(b []byte) (int, error) {
 	if len(b) <= unattended {
 		return c.conn.Write(b)
 	}
@@ -204,11 +303,16 @@ func (c *plainConn) Write(b []byte) (int, error) {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(lookEvery))
 		n, err := c.conn.Write(b[written:])
 		written += n
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || c.answered() {
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
+		}
+		if c.answered() {
+			return written, errUnread // not the deadline, which would look as if the server were silent
 		}
 	}
 }
+
+var errUnread = errors.New("the server answers before it has read the request")
 
 // answered looks whether an answer has begun although the request is not out yet.
 func (c *plainConn) answered() bool {
@@ -247,49 +351,45 @@ func (c *plainConn) finish(last bool) {
 
 // plainBody is the body of an answer; its end gives the connection back.
 type plainBody struct {
+	ctx  context.Context // the request's, which ends the body too
 	from io.ReadCloser
 	conn *plainConn // nil after the end
 	last bool
+	err  error // what further reads give
 }
+
+var errBodyClosed = errors.New("read on closed response body")
 
 // Read implements io.Reader.
 func (b *plainBody) Read(p []byte) (int, error) {
 	if b.conn == nil {
-		return 0, io.EOF
+		return 0, b.err
 	}
 	n, err := b.from.Read(p)
 	if err == nil {
 		return n, nil
 	}
 	c := b.conn
-	b.conn = nil
+	b.conn, b.err = nil, err
 	if err == io.EOF {
 		c.finish(b.last)
-	} else {
-		c.discard()
-		b.from = brokenBody{err}
-		b.conn = c // further reads repeat the error
+		return n, err
 	}
-	return n, err
+	c.discard()
+	if b.ctx.Err() != nil {
+		b.err = context.Cause(b.ctx) // why the connection was closed under the read
+	}
+	return n, b.err
 }
 
 // Close implements io.Closer. A body that was not read to its end costs the connection: reading on could take for ever.
 func (b *plainBody) Close() error {
 	if b.conn != nil {
 		b.conn.discard()
-		b.conn = nil
+		b.conn, b.err = nil, errBodyClosed // never io.EOF: half an answer must not look like a whole one
 	}
 	return nil
 }
-
-// brokenBody repeats the error that ended a body.
-type brokenBody struct{ err error }
-
-// Read implements io.Reader.
-func (b brokenBody) Read([]byte) (int, error) { return 0, b.err }
-
-// Close implements io.Closer.
-func (b brokenBody) Close() error { return nil }
 
 // headerTimeoutError says that the header of the answer did not come in time.
 type headerTimeoutError struct{ after time.Duration }

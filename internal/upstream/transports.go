@@ -173,10 +173,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.direct.RoundTrip(r)
 	}
 	proxy, err := t.dialer.proxyFor("http", r.URL.Host)
+	if err == nil && proxy == nil && t.plain.takes(r) {
+		return t.plain.roundTrip(r)
+	}
 	if err == nil && (proxy == nil || isSOCKS(proxy)) {
-		if t.plain.takes(r) {
-			return t.plain.roundTrip(r)
-		}
 		return t.direct.RoundTrip(r)
 	}
 	if err == nil {
