@@ -122,11 +122,14 @@ func exchangeReason(o Outcome, text string) string {
 		strings.Contains(text, "server response headers exceeded"):
 		return ReasonMalformedAnswer // before the next: net/http says "transport connection broken: malformed ..."
 	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), errors.Is(o.Err, net.ErrClosed),
-		strings.Contains(text, "server closed idle connection"), strings.Contains(text, "connection broken"):
+		strings.Contains(text, "server closed idle connection"), strings.Contains(text, "unexpected EOF"):
 		if o.Status != 0 {
 			return ReasonCut
 		}
 		return ReasonClosedEarly
+	case strings.Contains(text, "connection broken"), strings.Contains(text, "chunk length too large"):
+		// What net/http's parser refuses is wrapped so: two lengths, a length that is no number, an unknown coding.
+		return ReasonMalformedAnswer
 	case strings.Contains(text, "invalid header field"):
 		return ReasonInvalidHeader
 	}
