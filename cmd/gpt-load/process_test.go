@@ -64,9 +64,8 @@ func TestNoSecretUnasked(t *testing.T) {
 
 // TestForeignServer gives the auth key to a server that repeats it.
 func TestForeignServer(t *testing.T) {
-	answers := ""
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if answers == "page" {
+		if strings.HasPrefix(r.URL.Path, "/page/") {
 			_, _ = io.WriteString(rw, "<html>")
 			return
 		}
@@ -79,8 +78,7 @@ func TestForeignServer(t *testing.T) {
 	if r.code != 1 || !strings.Contains(r.err, `\u001b[2Jno: Bearer [redacted]`) || strings.Contains(r.err, testenv.AuthKey) || !strings.Contains(r.err, "--url") {
 		t.Errorf("exit code %d\n%s", r.code, r.err)
 	}
-	answers = "page"
-	w.fails(t, 1, "is this the address of GPT-Load?", "", "groups", "list")
+	w.fails(t, 1, "is this the address of GPT-Load?", "", "groups", "list", "--url", server.URL+"/page")
 }
 
 func TestAuthKeySources(t *testing.T) {
@@ -239,79 +237,6 @@ func TestInterrupt(t *testing.T) {
 	})
 }
 
-// chat sends one request through the proxy; its path names it in the record.
-func (w *world) chat(t *testing.T, name string) {
-	t.Helper()
-	body := strings.NewReader(`{"model":"gpt-4.1-nano","messages":[{"role":"user","content":"Hello"}]}`)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.node.URL+"/proxy/openai/v1/chat/completions/"+name, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+testenv.AuthKey)
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.Copy(io.Discard, answer.Body)
-	_ = answer.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-}
-
-// TestTail follows records over a restart of the node.
-func TestTail(t *testing.T) {
-	w := newWorld(t)
-	w.withGroup(t, 0)
-	w.must(t, "", "settings", "set", "request_log_write_interval_minutes=0")
-	w.chat(t, "before")
-	for !strings.Contains(w.must(t, "", "records", "list", "-o", "json"), "/before") {
-		continue // until it is written
-	}
-	c := w.command(t, "records", "tail", "--interval", "100ms", "-o", "json")
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	said, err := c.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines, notes := bufio.NewScanner(out), bufio.NewScanner(said)
-	expect := func(from *bufio.Scanner, what string) {
-		t.Helper()
-		if !from.Scan() || !strings.Contains(from.Text(), what) {
-			t.Fatalf("got %q, %v instead of %s", from.Text(), from.Err(), what)
-		}
-	}
-	expect(lines, "/before")
-	w.chat(t, "one")
-	expect(lines, "/one")
-	if err := w.node.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	expect(notes, "trying again")
-	if err := w.node.Restart(context.WithoutCancel(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	expect(notes, "answers again")
-	w.chat(t, "two")
-	w.chat(t, "three")
-	expect(lines, "/two")
-	expect(lines, "/three")
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if lines.Scan() || notes.Scan() {
-		t.Errorf("at the end it said %q and %q", lines.Text(), notes.Text())
-	}
-	if err := c.Wait(); err != nil {
-		t.Errorf("Ctrl-C is how it ends: %v", err)
-	}
-	w.fails(t, 1, "no group", "", "records", "tail", "--group", "nothing")
-}
-
 func TestImportOfTooMuch(t *testing.T) {
 	w := newWorld(t)
 	w.withGroup(t, 0)
@@ -384,42 +309,6 @@ func TestHealthNeedsNothing(t *testing.T) {
 		c.Dir, c.Env = dir, []string{}
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Errorf("%v: %v\n%s", args, err, out)
-		}
-	}
-}
-
-func TestCompletion(t *testing.T) {
-	w := newWorld(t)
-	w.withGroup(t, 0)
-	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if script := w.must(t, "", "completion", shell); !strings.Contains(script, "gpt-load") {
-			t.Errorf("%s: %s", shell, script)
-		}
-	}
-	check := exec.CommandContext(t.Context(), "bash", "-n")
-	check.Stdin = strings.NewReader(w.must(t, "", "completion", "bash"))
-	if out, err := check.CombinedOutput(); err != nil {
-		t.Errorf("bash: %v\n%s", err, out)
-	}
-	for line, want := range map[string]string{
-		"ke":                                     "keys\t",
-		"groups get ":                            "openai\tstandard group, openai\n",
-		"groups create x --member o":             "openai\t",
-		"keys list ":                             "openai\t",
-		"keys list openai ":                      ":4\n",
-		"keys list openai --state ":              "invalid\n",
-		"keys import openai ":                    ":0\n", // files
-		"settings set max_re":                    "max_retries=\t",
-		"settings get proxy_k":                   "proxy_keys\t",
-		"groups update openai --setting proxy_k": ":6\n", // no group may override proxy_keys
-		"records list --group ":                  "openai\t",
-		"records list --class key_":              "key_dead\n",
-		"groups list --output ":                  "json\n",
-		"groups get --url http://127.0.0.1:1 ":   ":4\n", // nobody to ask
-	} {
-		words := strings.Split(line, " ")
-		if out := w.must(t, "", append([]string{"__complete"}, words...)...); !strings.Contains(out, want) {
-			t.Errorf("behind %q it offers\n%s", line, out)
 		}
 	}
 }
