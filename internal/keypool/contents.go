@@ -105,15 +105,29 @@ func (p *Pool) removeUnloaded() {
 func (p *Pool) Apply(c fleet.KeyChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if i, ok := p.index[c.KeyID]; ok {
+		p.apply(i, c)
+	}
+}
+
+// Hear takes what another node found out, which may have been overtaken on its way: of two states the newer one counts.
+func (p *Pool) Hear(c fleet.KeyChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	i, ok := p.index[c.KeyID]
 	if !ok {
 		return
 	}
+	rest := c.State == fleet.KeyActive && len(c.Cooldowns) > 0
+	if rest || c.At.UnixNano() >= p.slots.at(i).updatedAt {
+		p.apply(i, c)
+	}
+}
+
+func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 	s := p.slots.at(i)
 	to := stateOf(c.State)
 	switch {
-	case older(c.At, s) && (to != stateActive || len(c.Cooldowns) == 0):
-		return // older news than what is known here
 	case to == stateInvalid && s.state == stateDisabled:
 		return
 	case to == stateActive && len(c.Cooldowns) > 0:
@@ -154,9 +168,6 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	s.updatedAt = s.stamp
 	return change, true
 }
-
-// older tells whether news of a key is older than what is known here. News without a time is new.
-func older(t time.Time, s *slot) bool { return !t.IsZero() && t.UnixNano() < s.updatedAt }
 
 func (p *Pool) put(k *fleet.Key) {
 	i, known := p.index[k.ID]

@@ -288,7 +288,7 @@ func converge(t *testing.T, keys int, rng *rand.Rand) {
 				n.store.Add(kept)
 			}
 			if other := nodes[rng.IntN(len(nodes))]; other != n { // the others' messages are lost
-				other.pools.Apply(c)
+				other.pools.Hear(c)
 			}
 		}
 	}
@@ -312,6 +312,31 @@ func converge(t *testing.T, keys int, rng *rand.Rand) {
 				t.Errorf("key %d is %s, stored as %s", id+1, got, want)
 			}
 		}
+	}
+}
+
+// What another node tells may be older than what an operator did since.
+func TestNewsMayBeOvertaken(t *testing.T) {
+	t.Parallel()
+	m := newMember(t, newDatabase(key(1)))
+	restored := key(1)
+	restored.UpdatedAt = start
+	m.pools.Get(group).Put(restored)
+	tell := func(state fleet.KeyState, at time.Time, rests ...fleet.Cooldown) {
+		m.pools.Hear(fleet.KeyChange{KeyID: 1, GroupID: group, State: state, At: at, Cooldowns: rests})
+	}
+	tell(fleet.KeyInvalid, start.Add(-time.Second))
+	if m.state(1) != fleet.KeyActive {
+		t.Error("an older verdict undid a restoration")
+	}
+	tell(fleet.KeyActive, start.Add(-time.Second), fleet.Cooldown{Until: start.Add(time.Minute)})
+	if k, _ := m.pools.Get(group).Get(1, start); len(k.Cooldowns) != 1 {
+		t.Error("a rest was not heard of")
+	}
+	tell(fleet.KeyInvalid, start.Add(time.Second))
+	tell(fleet.KeyActive, start)
+	if m.state(1) != fleet.KeyInvalid {
+		t.Error("an older restoration revived a dead key")
 	}
 }
 

@@ -59,3 +59,10 @@ func (p *Pools) Apply(c fleet.KeyChange) {
 		pool.Apply(c)
 	}
 }
+
+// Hear takes what another node found out to the pool of its group, if there is one.
+func (p *Pools) Hear(c fleet.KeyChange) {
+	if pool := p.Get(c.GroupID); pool != nil {
+		pool.Hear(c)
+	}
+}

@@ -81,6 +81,9 @@ func (n *node) attach(ctx context.Context, hasty bool) error {
 	if err := n.unlock(ctx, n.store); err != nil {
 		return err
 	}
+	if err := n.store.AnnounceNode(ctx, n.use()); err != nil {
+		return err
+	}
 	if err := n.seed(ctx); err != nil {
 		return err
 	}

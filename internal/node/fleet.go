@@ -132,15 +132,11 @@ func (n *node) applyVerdicts(m cluster.Message) {
 	// Clocks differ: what was in ten seconds there is in ten seconds here.
 	shift := time.Since(m.SentAt)
 	for _, c := range changes {
-		pool := n.pools.Get(c.GroupID)
-		if pool == nil {
-			continue
-		}
 		c.At = c.At.Add(shift)
 		for i := range c.Cooldowns {
 			c.Cooldowns[i].Until = c.Cooldowns[i].Until.Add(shift)
 		}
-		pool.Apply(c)
+		n.pools.Hear(c)
 	}
 }
 

@@ -112,11 +112,14 @@ func (n *node) unlock(ctx context.Context, store *sqlstore.Store) error {
 	if err != nil {
 		return err
 	}
-	if err := store.Unlock(ctx, box); err != nil {
-		return err
+	if old, set := n.Config.OldEncryption(); set {
+		before, err := secret.NewBox(old, install.Salt)
+		if err != nil {
+			return err
+		}
+		box = box.Beside(before)
 	}
-	n.box.Store(box)
-	return nil
+	return store.Unlock(ctx, box)
 }
 
 // keepLocalCopy brings the local copy to what the database holds, again and again, until ctx ends.

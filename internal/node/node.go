@@ -54,7 +54,6 @@ type node struct {
 	localCopy *sqlstore.Store // nil where there is none
 	source    source
 	attached  chan struct{} // closed when the node serves from the database
-	box       atomic.Pointer[secret.Box]
 	snapshots *snapshot.Holder
 	loader    *snapshot.Loader
 	pools     *keypool.Pools
@@ -170,7 +169,7 @@ func (n *node) apply(_ context.Context, old, current *snapshot.Snapshot) error {
 	return nil
 }
 
-func (n *node) fingerprint(key secret.Text) string { return n.box.Load().Hash(key)[:12] }
+func (n *node) fingerprint(key secret.Text) string { return n.source.current.Load().Fingerprint(key) }
 
 // serve runs every service until ctx ends or one of them fails, and then shuts down in order.
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
@@ -202,6 +201,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	jobs.run("tidings", n.tidings.run)
 	jobs.run("verdicts for other nodes", n.verdicts.Run)
 	jobs.run("membership", n.announce)
+	jobs.run("use of the database", n.announceUse)
 	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),
 		zap.String("version", n.Version), zap.Duration("took", time.Since(n.started)))
 	if n.Listening != nil {
