@@ -25,8 +25,9 @@ type Config struct {
 	IsSlave  bool           // never leads the fleet
 	Location *time.Location // TZ: of log timestamps
 
-	AuthKey       secret.Text // empty: EnsureAuthKey makes one
-	EncryptionKey secret.Text // empty: secrets are stored in clear
+	AuthKey          secret.Text // empty: EnsureAuthKey makes one
+	EncryptionKey    secret.Text // empty: secrets are stored in clear
+	EncryptionKeyOld secret.Text // see OldEncryption
 
 	DataDir     string      // what the process keeps beside the database
 	DatabaseDSN secret.Text // a path or a URL, which may hold a password
@@ -93,7 +94,7 @@ func (c Config) Settings() []Setting { return c.settings }
 // Secrets lists the values that no log may ever show.
 func (c Config) Secrets() []secret.Text {
 	var set []secret.Text
-	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy, passwordOf(c.RedisDSN), passwordOf(c.DatabaseDSN)} {
+	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.EncryptionKeyOld, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy, passwordOf(c.RedisDSN), passwordOf(c.DatabaseDSN)} {
 		if !t.IsEmpty() {
 			set = append(set, t)
 		}

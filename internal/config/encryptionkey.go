@@ -21,3 +21,15 @@ func EncryptionKeyFrom(path string) (secret.Text, error) {
 
 // CheckEncryptionKey says why a text cannot be an ENCRYPTION_KEY, in words that follow its name.
 func CheckEncryptionKey(key secret.Text) error { return checkEncryptionKey(key) }
+
+// noKey is the ENCRYPTION_KEY_OLD that stands for secrets in clear.
+const noKey = "none"
+
+// OldEncryption is the passphrase that secrets were sealed with before ENCRYPTION_KEY, empty for secrets in clear, and
+// whether there is one: a node reads what either of the two sealed.
+func (c Config) OldEncryption() (passphrase secret.Text, set bool) {
+	if c.EncryptionKeyOld.Reveal() == noKey {
+		return secret.Text{}, true
+	}
+	return c.EncryptionKeyOld, !c.EncryptionKeyOld.IsEmpty()
+}

@@ -208,6 +208,9 @@ func crossFaults(c Config) []fleet.FieldError {
 	if c.Fleet() && c.AuthKey.IsEmpty() {
 		fault("AUTH_KEY", "is empty, but REDIS_DSN is set: the nodes of a fleet need the same AUTH_KEY, so none can make its own; `openssl rand -hex 24` makes a strong one")
 	}
+	if old, set := c.OldEncryption(); set && old.Equal(c.EncryptionKey) {
+		fault("ENCRYPTION_KEY_OLD", "is the same as ENCRYPTION_KEY; take it out")
+	}
 	if c.CORS.Enabled && len(c.CORS.AllowedOrigins) == 0 {
 		fault("ALLOWED_ORIGINS", "is empty while ENABLE_CORS is true: name the origins that may read answers, or *")
 	}

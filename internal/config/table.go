@@ -72,8 +72,10 @@ var table = []Entry{
 
 	secretText("AUTH_KEY", "access", "1 to 512 bytes without spaces and commas", "Key of the admin API and the console, and the first proxy key. Empty: the first start makes a strong one and stores it as `auth-key` in DATA_DIR.",
 		func(c *Config, t secret.Text) error { c.AuthKey = t; return checkAuthKey(t) }),
-	secretText("ENCRYPTION_KEY", "access", "up to 4096 bytes", "Passphrase that encrypts provider keys and other secrets in the database. It cannot be set, changed or removed later without migrating the data. Empty stores them in clear.",
+	secretText("ENCRYPTION_KEY", "access", "up to 4096 bytes", "Passphrase that encrypts provider keys and other secrets in the database. `gpt-load migrate-keys` sets, changes or removes it later. Empty stores them in clear.",
 		func(c *Config, t secret.Text) error { c.EncryptionKey = t; return checkEncryptionKey(t) }),
+	secretText("ENCRYPTION_KEY_OLD", "access", "up to 4096 bytes, or none", "Only for `gpt-load migrate-keys --online`: the key before ENCRYPTION_KEY, whose secrets are read, too; none where they were stored in clear.",
+		func(c *Config, t secret.Text) error { c.EncryptionKeyOld = t; return checkEncryptionKey(t) }),
 
 	text("DATA_DIR", "storage", defaultDataDir, "a folder", "What the process keeps beside the database: the generated auth key and request records on their way to the database.",
 		func(c *Config, s string) error { c.DataDir = s; return nil }),

@@ -69,6 +69,28 @@
 // MySQL. All three end with the connection. On the first two a killed migration is undone; MySQL commits every CREATE, so
 // there each statement may run again. A version means the same on every database; one that a newer GPT-Load made is refused.
 //
+// # Change of ENCRYPTION_KEY
+//
+// What is sealed names its key, so every row tells by itself whether it is done, and who has both keys, in a box beside another
+// one, can read everything at each moment. Rekey works in this order:
+//
+//  1. Everything is opened, and the rights are tried. Nothing is changed before that.
+//  2. The cut-over, one transaction: the installation names the new key, the table rekeying remembers the old one, settings
+//     are sealed anew, both revisions are raised. From here on nothing is written with the old key, because each transaction
+//     that writes a secret looks at the installation's key while it holds a revision: see stillSealing.
+//  3. Groups and then keys are sealed anew by ascending id, in short transactions that store how far they came. They raise
+//     the revisions, so that the local copies of nodes get the rows.
+//  4. Everything is opened again, with the new key alone. Then the row in rekeying goes, and with it the old key.
+//
+// Between the cut-over and the end Unlock refuses who has one key only. A killed call is completed by the next one, which
+// begins with 1 and goes on where 3 was; with the keys exchanged, it does the same in the other direction.
+//
+// Nodes may serve meanwhile when each has both keys, the new one in ENCRYPTION_KEY and the old one in ENCRYPTION_KEY_OLD. Such
+// a node reads what either of them sealed and writes with the one that the installation names, which is the old one until the
+// cut-over: so nodes can get their second key one by one, before, and lose the first one by one, after. A key is looked up by
+// both digests, and AddKeys, which holds the revision of keys as each batch of step 3 does, takes a value that is there
+// under the other digest for the duplicate that it is. The table nodes tells who uses the database, and with which keys.
+//
 // # What goes wrong
 //
 //	fault                                  | what happens
@@ -88,5 +110,8 @@
 //	a record with NULs, bad UTF-8, novels  | cleaned and clipped; the batch goes through
 //	a sealed key value damaged             | that key is left out and logged; the rest serves
 //	a sealed group value damaged           | an error that names the group: it must not serve without its rules
+//	process killed in Rekey                | nodes do not start without both keys; the next call completes it or turns it back
+//	disk full, server away in Rekey        | the batch is undone; as above
+//	a node with the old key only, in Rekey | it serves from memory; what it writes is refused, what it reads says why
 //	wrong, missing or unexpected passphrase| Unlock refuses and names ENCRYPTION_KEY; so does a write after another node's
 package sqlstore

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/secret"
 )
 
 // Groups returns every group with its members, in the order of Sort and Name.
@@ -68,11 +69,15 @@ func readGroup(ctx context.Context, tx bun.Tx, id fleet.GroupID) (row groupRow, 
 
 // CreateGroup stores a new group; ID, Revision and the times of g are ignored and come back set. A name that is taken
 // is CodeConflict on the field name; a member that does not fit is CodeInvalid.
-func (s *Store) CreateGroup(ctx context.Context, g fleet.Group) (fleet.Group, error) {
-	box, err := s.sealer()
-	if err != nil {
-		return fleet.Group{}, err
-	}
+func (s *Store) CreateGroup(ctx context.Context, g fleet.Group) (created fleet.Group, err error) {
+	err = s.sealing(func(box *secret.Box) error {
+		created, err = s.createGroup(ctx, box, g)
+		return err
+	})
+	return created, err
+}
+
+func (s *Store) createGroup(ctx context.Context, box *secret.Box, g fleet.Group) (fleet.Group, error) {
 	g.ID = 0
 	row, err := rowOfGroup(g)
 	if err != nil {
@@ -112,11 +117,15 @@ func (s *Store) CreateGroup(ctx context.Context, g fleet.Group) (fleet.Group, er
 
 // UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodeConflict. Kind never
 // changes (CodeInvalid); the channel of a group that is a member of an aggregate does not either (CodeConflict).
-func (s *Store) UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64) (fleet.Group, error) {
-	box, err := s.sealer()
-	if err != nil {
-		return fleet.Group{}, err
-	}
+func (s *Store) UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64) (updated fleet.Group, err error) {
+	err = s.sealing(func(box *secret.Box) error {
+		updated, err = s.updateGroup(ctx, box, g, ifRevision)
+		return err
+	})
+	return updated, err
+}
+
+func (s *Store) updateGroup(ctx context.Context, box *secret.Box, g fleet.Group, ifRevision int64) (fleet.Group, error) {
 	row, err := rowOfGroup(g)
 	if err != nil {
 		return fleet.Group{}, translate("saving the group", err)

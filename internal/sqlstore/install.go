@@ -66,8 +66,8 @@ func (s *Store) installRow(ctx context.Context, doing string) (installRow, error
 	return row, err
 }
 
-// Unlock checks that the box is the one that the stored secrets are sealed with and uses it from now on. While no
-// secret is stored, any box is adopted. A wrong, missing or unexpected passphrase is CodeInvalid with a message that names
+// Unlock checks that the box, or the one beside it, is the one that the stored secrets are sealed with, and uses it from now
+// on; after a change by Rekey, the other. While no secret is stored, any box is adopted. A wrong, missing or unexpected passphrase is CodeInvalid with a message that names
 // ENCRYPTION_KEY, what the database was written with, and the remedy. Install must have been called before.
 func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	const doing = "checking ENCRYPTION_KEY against the database"
@@ -81,7 +81,7 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	}
 	if writes, err := fitting(row, state, box); err != nil || writes != nil {
 		if err == nil {
-			s.box.Store(writes)
+			s.use(box, writes)
 		}
 		return err
 	}
@@ -118,8 +118,13 @@ func (s *Store) Unlock(ctx context.Context, box *secret.Box) error {
 	if err != nil {
 		return err
 	}
-	s.box.Store(writes)
+	s.use(box, writes)
 	return nil
+}
+
+func (s *Store) use(given, writes *secret.Box) {
+	s.unlocked.Store(given)
+	s.box.Store(writes)
 }
 
 // fitting returns the box that secrets are written with, which is the one given or the other beside it, and nil when it is
@@ -140,19 +145,6 @@ func fitting(row installRow, state *rekeyingRow, box *secret.Box) (*secret.Box, 
 	return nil, fleet.NewError(fleet.CodeInvalid, fmt.Sprintf(
 		"the change of ENCRYPTION_KEY from %s to %s is not finished: run `gpt-load migrate-keys` again as before, or, for a change with --online, start this node with both keys in ENCRYPTION_KEY and ENCRYPTION_KEY_OLD",
 		keyInWords(state.FromKeyID), keyInWords(state.ToKeyID)), nil)
-}
-
-// stillSealing refuses to write a secret with a box that is not the installation's any more: as long as there was no secret,
-// a node with another passphrase could take its place. The caller holds a revision.
-func (s *Store) stillSealing(ctx context.Context, tx bun.Tx, box *secret.Box) error {
-	var stored string
-	if err := tx.NewSelect().Model((*installRow)(nil)).Column("key_id").Where("id = ?", installRowID).Scan(ctx, &stored); err != nil {
-		return err
-	}
-	if stored != box.KeyID() {
-		return wrongKey(stored, box)
-	}
-	return nil
 }
 
 // proves reports whether a box made a proof, by itself and not by one beside it.

@@ -25,7 +25,6 @@ func (s *Store) EachKey(ctx context.Context, group fleet.GroupID, fn func([]flee
 	if err != nil {
 		return err
 	}
-	at := now()
 	var last int64
 	for {
 		var rows []keyRow
@@ -39,11 +38,9 @@ func (s *Store) EachKey(ctx context.Context, group fleet.GroupID, fn func([]flee
 		if err != nil {
 			return err
 		}
-		keys := make([]fleet.Key, 0, len(rows))
-		for i := range rows {
-			if key, ok := s.key(box, &rows[i], at); ok {
-				keys = append(keys, key)
-			}
+		keys, err := s.open(ctx, box, rows)
+		if err != nil {
+			return err
 		}
 		if len(keys) > 0 {
 			if err := fn(keys); err != nil {
@@ -80,7 +77,7 @@ func (s *Store) Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, n
 			sel.Where("state = ?", clean(string(q.State), maxKeyReason))
 		}
 		if !q.Value.IsEmpty() {
-			sel.Where("hash = ?", hashOf(box, q.Value))
+			sel.Where("hash IN (?)", bun.List(digests(box, q.Value)))
 		}
 		return sel.Scan(ctx)
 	})
@@ -91,13 +88,8 @@ func (s *Store) Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, n
 		rows = rows[:limit]
 		next = strconv.FormatInt(rows[limit-1].ID, 10)
 	}
-	at := now()
-	for i := range rows {
-		if key, ok := s.key(box, &rows[i], at); ok {
-			page = append(page, key)
-		}
-	}
-	return page, next, nil
+	page, err = s.open(ctx, box, rows)
+	return page, next, err
 }
 
 // Key returns one key, or CodeNotFound.
@@ -114,9 +106,9 @@ func (s *Store) Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error) {
 	if err != nil {
 		return fleet.Key{}, err
 	}
-	key, ok := s.key(box, &row, now())
-	if !ok {
-		return fleet.Key{}, fleet.NewError(fleet.CodeInternal, fmt.Sprintf("the stored key %d cannot be opened; delete it and add it again", id), nil)
+	key, err := s.key(box, &row, now())
+	if err != nil {
+		return fleet.Key{}, fleet.NewError(fleet.CodeInternal, fmt.Sprintf("the stored key %d cannot be opened; delete it and add it again", id), err)
 	}
 	return key, nil
 }
@@ -129,9 +121,11 @@ func (s *Store) FindKeys(ctx context.Context, group fleet.GroupID, values []secr
 	}
 	ids := make([]fleet.KeyID, 0, len(values))
 	err = chunks(values, func(part []secret.Text) error {
-		hashes := make([][]byte, len(part))
+		known := make([][][]byte, len(part))
+		var hashes [][]byte
 		for i, v := range part {
-			hashes[i] = hashOf(box, v)
+			known[i] = digests(box, v)
+			hashes = append(hashes, known[i]...)
 		}
 		var rows []keyRow
 		err := s.read(ctx, "looking for keys", func(ctx context.Context, db bun.IDB) error {
@@ -144,8 +138,12 @@ func (s *Store) FindKeys(ctx context.Context, group fleet.GroupID, values []secr
 		for _, row := range rows {
 			found[string(row.Hash)] = row.ID
 		}
-		for _, hash := range hashes {
-			ids = append(ids, fleet.KeyID(found[string(hash)]))
+		for _, of := range known {
+			var id int64
+			for _, hash := range of {
+				id = max(id, found[string(hash)])
+			}
+			ids = append(ids, fleet.KeyID(id))
 		}
 		return nil
 	})

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -68,14 +69,12 @@ func (s *Store) KeysSince(ctx context.Context, revision int64, limit int) (delta
 		newest = min(newest, deleted[limit].Revision-1)
 	}
 	delta.UpTo = newest
-	at := now()
-	for i := range changed {
-		if changed[i].Revision > newest {
-			break
-		}
-		if key, ok := s.key(box, &changed[i], at); ok {
-			delta.Changed = append(delta.Changed, key)
-		}
+	whole := slices.IndexFunc(changed, func(row keyRow) bool { return row.Revision > newest })
+	if whole < 0 {
+		whole = len(changed)
+	}
+	if delta.Changed, err = s.open(ctx, box, changed[:whole]); err != nil {
+		return fleet.KeyDelta{}, false, err
 	}
 	for _, row := range deleted {
 		if row.Revision <= newest {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
-	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
@@ -28,6 +27,9 @@ type keyRow struct {
 	CreatedAt     int64  `bun:"created_at"`
 	UpdatedAt     int64  `bun:"updated_at"`
 	Revision      int64  `bun:"revision"`
+
+	// OtherHash is the digest by the box beside the one that seals; nil without one.
+	OtherHash []byte `bun:"-"`
 }
 
 // cooldownJSON is one element of provider_keys.cooldowns.
@@ -61,19 +63,17 @@ func hashOf(box *secret.Box, value secret.Text) []byte {
 	return digest
 }
 
-// key opens a row. ok is false when its value is damaged: that key is logged and left out.
-func (s *Store) key(box *secret.Box, row *keyRow, at time.Time) (key fleet.Key, ok bool) {
+// key opens a row.
+func (s *Store) key(box *secret.Box, row *keyRow, at time.Time) (fleet.Key, error) {
 	value, err := box.Open(row.Value, keyPlace(row.GroupID, row.Hash))
 	if err != nil {
-		s.log.Error("a stored key cannot be opened and is left out; delete it and add it again",
-			zap.Int64("key", row.ID), zap.Int64("group", row.GroupID), zap.Error(err))
-		return fleet.Key{}, false
+		return fleet.Key{}, err
 	}
 	return fleet.Key{
 		ID: fleet.KeyID(row.ID), GroupID: fleet.GroupID(row.GroupID), Value: value,
 		State: fleet.KeyState(row.State), Reason: row.Reason, Evidence: row.Evidence, Failures: row.Failures,
 		Cooldowns: s.cooldowns(row.Cooldowns, at), CreatedAt: s.moment(row.CreatedAt), UpdatedAt: s.moment(row.UpdatedAt),
-	}, true
+	}, nil
 }
 
 // cooldowns reads the stored rests that are not over at the given moment. What cannot be read is no rest: the

@@ -18,10 +18,6 @@ import (
 // are left out and counted. A value that no HTTP header can carry is CodeInvalid, by its place in the list, and then
 // nothing is added. The work is done in short transactions: on another error, added lists what stands.
 func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error) {
-	box, err := s.sealer()
-	if err != nil {
-		return nil, 0, err
-	}
 	if err := checkValues(values); err != nil {
 		return nil, 0, err
 	}
@@ -30,22 +26,32 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 		state, reason = fleet.KeyDisabled, "added_disabled"
 	}
 	at := now()
-	seen := make(map[string]bool, min(len(values), maxRows))
+	// What comes twice in one list is found twice in the database, too; in one statement it must not stand twice.
 	err = chunks(values, func(part []secret.Text) error {
-		rows := make([]keyRow, 0, len(part))
-		byHash := make(map[string]secret.Text, len(part))
-		for _, v := range part {
-			hash := hashOf(box, v)
-			if seen[string(hash)] {
-				continue
+		var inserted []keyRow
+		var byHash map[string]secret.Text
+		err := s.sealing(func(box *secret.Box) (err error) {
+			rows := make([]keyRow, 0, len(part))
+			byHash = make(map[string]secret.Text, len(part))
+			for _, v := range part {
+				both := digests(box, v)
+				hash := both[0]
+				if _, twice := byHash[string(hash)]; twice {
+					continue
+				}
+				byHash[string(hash)] = v
+				row := keyRow{
+					GroupID: int64(group), Hash: hash, Value: box.Seal(v, keyPlace(int64(group), hash)), State: string(state), Reason: reason,
+					CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at),
+				}
+				if len(both) > 1 {
+					row.OtherHash = both[1]
+				}
+				rows = append(rows, row)
 			}
-			seen[string(hash)], byHash[string(hash)] = true, v
-			rows = append(rows, keyRow{
-				GroupID: int64(group), Hash: hash, Value: box.Seal(v, keyPlace(int64(group), hash)), State: string(state), Reason: reason,
-				CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at),
-			})
-		}
-		inserted, err := s.insertKeys(ctx, box, group, rows)
+			inserted, err = s.insertKeys(ctx, box, group, rows)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -106,13 +112,41 @@ func (s *Store) insertKeys(ctx context.Context, box *secret.Box, group fleet.Gro
 		if err := s.stillSealing(ctx, tx, box); err != nil {
 			return err
 		}
-		if s.dialect.returning {
-			return tx.NewInsert().Model(&rows).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+		fresh, err := withoutOthers(ctx, tx, group, rows)
+		if err != nil || len(fresh) == 0 {
+			return err
 		}
-		inserted, err = insertThenRead(ctx, tx, group, rows)
+		if s.dialect.returning {
+			return tx.NewInsert().Model(&fresh).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+		}
+		inserted, err = insertThenRead(ctx, tx, group, fresh)
 		return err
 	})
 	return inserted, err
+}
+
+// withoutOthers leaves out what the group has under the digest of the other key, which the unique index does not tell from a
+// new one.
+func withoutOthers(ctx context.Context, tx bun.Tx, group fleet.GroupID, rows []keyRow) ([]keyRow, error) {
+	var others [][]byte
+	for i := range rows {
+		if rows[i].OtherHash != nil {
+			others = append(others, rows[i].OtherHash)
+		}
+	}
+	if len(others) == 0 {
+		return rows, nil
+	}
+	var found [][]byte
+	err := tx.NewSelect().Model((*keyRow)(nil)).Column("hash").Where("hash IN (?)", bun.List(others)).Where("group_id = ?", int64(group)).Scan(ctx, &found)
+	if err != nil || len(found) == 0 {
+		return rows, err
+	}
+	known := make(map[string]bool, len(found))
+	for _, hash := range found {
+		known[string(hash)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(rows), func(row keyRow) bool { return known[string(row.OtherHash)] }), nil
 }
 
 // insertThenRead is for databases that do not say which rows they added: no other writer of keys is in between.

@@ -37,7 +37,8 @@ type nodeRow struct {
 // inClear stands for secrets without a passphrase in nodes.key_ids.
 const inClear = "-"
 
-// AnnounceNode says that a node uses the database, for NodeUseTimeout. Its key ids are those of the boxes in use.
+// AnnounceNode says that a node uses the database, for NodeUseTimeout. Its key ids are those of the boxes in use. An SQLite
+// file has one node, the last to say so, until ForgetNode.
 func (s *Store) AnnounceNode(ctx context.Context, n NodeUse) error {
 	box, err := s.sealer()
 	if err != nil {
@@ -53,7 +54,13 @@ func (s *Store) AnnounceNode(ctx context.Context, n NodeUse) error {
 		KeyIDs: ids, SeenAt: s.stamp(now()),
 	}
 	return s.write(ctx, "announcing the node", func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewDelete().Model((*nodeRow)(nil)).Where("id = ? OR seen_at < ?", row.ID, s.stamp(now().Add(-nodeUseKept))).Exec(ctx)
+		q := tx.NewDelete().Model((*nodeRow)(nil))
+		if s.Shared() {
+			q.Where("id = ? OR seen_at < ?", row.ID, s.stamp(now().Add(-nodeUseKept)))
+		} else {
+			q.Where("1 = 1")
+		}
+		_, err := q.Exec(ctx)
 		if err == nil {
 			_, err = tx.NewInsert().Model(&row).Exec(ctx)
 		}
@@ -76,7 +83,11 @@ func (s *Store) NodesInUse(ctx context.Context) ([]NodeUse, error) {
 	}
 	var rows []nodeRow
 	err := s.read(ctx, "reading which nodes use the database", func(ctx context.Context, db bun.IDB) error {
-		return db.NewSelect().Model(&rows).Where("seen_at > ?", s.stamp(now().Add(-NodeUseTimeout))).Order("id").Scan(ctx)
+		q := db.NewSelect().Model(&rows).Order("id")
+		if s.Shared() {
+			q.Where("seen_at > ?", s.stamp(now().Add(-NodeUseTimeout)))
+		}
+		return q.Scan(ctx)
 	})
 	nodes := make([]NodeUse, 0, len(rows))
 	for _, row := range rows {

@@ -26,6 +26,9 @@ func settingPlace(name string) string { return "settings/" + name }
 // Settings returns the system's values in their canonical text, secret ones opened. A setting that is not listed stands
 // at its default.
 func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
+	if err := s.follow(ctx); err != nil {
+		return nil, err
+	}
 	var rows []settingRow
 	err := s.read(ctx, "reading the settings", func(ctx context.Context, db bun.IDB) error {
 		return db.NewSelect().Model(&rows).Scan(ctx)
@@ -54,11 +57,15 @@ func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 
 // SaveSettings writes canonical texts by name and puts the names in reset back to their defaults, all or nothing, and
 // returns the new revision. A name that is not in the settings table is CodeInvalid.
-func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset []string) (int64, error) {
-	box, err := s.sealer()
-	if err != nil {
-		return 0, err
-	}
+func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset []string) (revision int64, err error) {
+	err = s.sealing(func(box *secret.Box) error {
+		revision, err = s.saveSettings(ctx, box, set, reset)
+		return err
+	})
+	return revision, err
+}
+
+func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[string]string, reset []string) (int64, error) {
 	rows := make([]settingRow, 0, len(set))
 	var faults []fleet.FieldError
 	at := micros(now())
@@ -78,7 +85,7 @@ func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset [
 		return 0, err
 	}
 	var revision int64
-	err = s.write(ctx, "saving the settings", func(ctx context.Context, tx bun.Tx) error {
+	err := s.write(ctx, "saving the settings", func(ctx context.Context, tx bun.Tx) (err error) {
 		if revision, err = bump(ctx, tx, configurationRevision); err != nil {
 			return err
 		}

@@ -25,8 +25,9 @@ type Store struct {
 	clock   clock
 	log     *zap.Logger
 
-	box    atomic.Pointer[secret.Box] // nil until Unlock
-	closed atomic.Bool
+	box      atomic.Pointer[secret.Box] // that secrets are sealed with; nil until Unlock
+	unlocked atomic.Pointer[secret.Box] // as given to Unlock
+	closed   atomic.Bool
 }
 
 // Options are what a store needs beside its address.
@@ -172,14 +173,6 @@ func rest(ctx context.Context, pause time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// sealer returns the box, or an error when Unlock has not been called.
-func (s *Store) sealer() (*secret.Box, error) {
-	if box := s.box.Load(); box != nil {
-		return box, nil
-	}
-	return nil, errNotReached
 }
 
 // latest is the last moment that any of the databases can be asked about: the end of the year 9999.
