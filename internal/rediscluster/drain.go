@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 )
 
 const (
-	// drainEntries is how many entries are read, and at most written to the database, at a time. A batch is at most 8 MiB, so
+	// drainEntries is how many entries are read at a time. A batch is at most 8 MiB, so
 	// this bounds the leader's memory.
 	drainEntries = 4
 	// drainBlock is how long a read waits in Redis for an entry.
@@ -78,10 +77,9 @@ type drainer struct {
 	client *Client
 	sink   requestlog.Sink
 
-	batches [drainEntries]requestlog.Batch // their memory is used again
-	mu      sync.Mutex
-	waiting bool // the database did not take the last batch
-	odd     bool // an entry that could not be read was logged
+	batch   requestlog.Batch // its memory is used again
+	waiting bool             // the database did not take the last batch
+	odd     bool             // an entry that could not be read was logged
 }
 
 // read returns the first entries of the stream, waiting for one. It always begins at the beginning: what is done with is
@@ -98,33 +96,30 @@ func (d *drainer) read(ctx context.Context) ([]rueidis.XRangeEntry, error) {
 	})
 }
 
-// store writes the entries to the database, those of different nodes side by side, those of one node in their order.
+// store writes the entries to the database, one after the other: side by side they would be there hardly sooner, and take all
+// cores of a small machine from the requests meanwhile.
 func (d *drainer) store(ctx context.Context, entries []rueidis.XRangeEntry) error {
-	lanes := make(map[string][]int, len(entries))
 	answers := make([]string, len(entries)) // "" leaves the entry where it is
+	var errs []error
+	stuck := make(map[string]bool) // by source: what follows must not overtake what was not stored
 	for i, e := range entries {
-		if err := requestlog.DecodeBatch([]byte(e.FieldValues[fieldBatch]), &d.batches[i]); err != nil {
+		if err := requestlog.DecodeBatch([]byte(e.FieldValues[fieldBatch]), &d.batch); err != nil {
 			answers[i] = answerUnreadable
 			d.unreadable(e.ID)
 			continue
 		}
-		source := d.batches[i].Source
-		lanes[source] = append(lanes[source], i)
+		source := d.batch.Source
+		if stuck[source] {
+			continue
+		}
+		answer, err := d.write(ctx, &d.batch)
+		if err != nil {
+			errs, stuck[source] = append(errs, err), true
+		}
+		answers[i] = answer
 	}
-	var done sync.WaitGroup
-	var errs [drainEntries]error
-	for _, lane := range lanes {
-		done.Go(func() {
-			for _, i := range lane {
-				if answers[i], errs[i] = d.write(ctx, &d.batches[i]); errs[i] != nil {
-					return // what follows in this lane must not overtake it
-				}
-			}
-		})
-	}
-	done.Wait()
 	// Also when some were not stored: those that were need not wait for them.
-	return errors.Join(append(errs[:], d.answer(ctx, entries, answers))...)
+	return errors.Join(append(errs, d.answer(ctx, entries, answers))...)
 }
 
 // write stores one batch and returns what to answer.
@@ -135,8 +130,6 @@ func (d *drainer) write(ctx context.Context, b *requestlog.Batch) (string, error
 	if ctx.Err() != nil && err != nil {
 		return "", err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	switch {
 	case err == nil:
 		d.client.drain.batches.Add(1)
