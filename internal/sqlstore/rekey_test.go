@@ -2,10 +2,13 @@ package sqlstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"slices"
+	"math/rand/v2"
+	"strings"
 	"testing"
+	"time"
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
@@ -122,5 +125,232 @@ func testRekey(t *testing.T, database fresh) {
 		}
 		wantCode(t, unlock(migrated(t, dsn), change[0]), fleet.CodeInvalid)
 	}
-	_ = slices.Sorted(maps.Keys(before.keys))
+}
+
+// testRekeyRefuses is about keys that do not fit, in each position, and about what cannot be opened.
+func testRekeyRefuses(t *testing.T, database fresh) {
+	ctx, dsn := t.Context(), database(t)
+	before := filled(t, dsn, "one", 10)
+	s := migrated(t, dsn)
+	one, two, wrong, clear := boxOf(t, s, "one"), boxOf(t, s, "two"), boxOf(t, s, "wrong"), boxOf(t, s, "")
+	for name, c := range map[string]struct {
+		from, to *secret.Box
+		says     string
+	}{
+		"wrong old key":        {wrong, two, one.KeyID()},
+		"wrong, to clear":      {wrong, clear, one.KeyID()},
+		"old key not given":    {clear, two, "give that one with --from"},
+		"the same":             {one, one, "the same"},
+		"both wrong":           {wrong, two, "is not the key"},
+		"nothing to the wrong": {clear, wrong, "give that one"},
+	} {
+		_, err := s.Rekey(ctx, sqlstore.Rekeying{From: c.from, To: c.to, Begin: func(context.Context) error {
+			t.Errorf("%s: it would begin", name)
+			return nil
+		}})
+		wantCode(t, err, fleet.CodeInvalid)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	done := must(s.Rekey(ctx, sqlstore.Rekeying{From: two, To: one}))(t)
+	if want := (sqlstore.Rekeyed{Keys: 12, Groups: 2, Settings: 2, Already: true}); done != want {
+		t.Errorf("what is done already: %+v", done)
+	}
+	done = must(s.Rekey(ctx, sqlstore.Rekeying{From: one, To: two, CheckOnly: true}))(t)
+	if want := (sqlstore.Rekeyed{Keys: 12, Groups: 2, Settings: 2}); done != want {
+		t.Errorf("a check: %+v", done)
+	}
+	stop := errors.New("stop")
+	if _, err := s.Rekey(ctx, sqlstore.Rekeying{From: one, To: two, Begin: func(context.Context) error { return stop }}); !errors.Is(err, stop) {
+		t.Error(err)
+	}
+	before.same(t, contentsOf(t, openAt(t, dsn, "one")))
+
+	// In clear there is no old key to be given.
+	must(s.Rekey(ctx, sqlstore.Rekeying{From: one, To: clear}))(t)
+	_, err := s.Rekey(ctx, sqlstore.Rekeying{From: wrong, To: two})
+	wantCode(t, err, fleet.CodeInvalid)
+	if err == nil || !strings.Contains(err.Error(), "leave --from out") {
+		t.Error(err)
+	}
+	must(s.Rekey(ctx, sqlstore.Rekeying{From: clear, To: one}))(t)
+
+	// What cannot be opened is listed, and nothing is changed.
+	rawSQL(t, dsn, "UPDATE provider_keys SET value = 'v1:"+one.KeyID()+":AAAA' WHERE id = 3")
+	rawSQL(t, dsn, "UPDATE provider_keys SET value = 'v0:sk-put-in' WHERE id = 5")
+	rawSQL(t, dsn, "UPDATE proxy_groups SET secrets = 'junk' WHERE name = 'group-1'")
+	rawSQL(t, dsn, "UPDATE settings SET value = 'junk' WHERE name = 'proxy_url'")
+	_, err = s.Rekey(ctx, sqlstore.Rekeying{From: one, To: two, Begin: func(context.Context) error {
+		t.Error("it would begin")
+		return nil
+	}})
+	wantCode(t, err, fleet.CodeInvalid)
+	for _, says := range []string{"4 stored secrets", "key 3 of group 1: damaged", "key 5 of group 2: sealed with another key", "group group-1: damaged", "setting proxy_url: damaged"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("it does not say %q: %v", says, err)
+		}
+	}
+	if err := unlock(s, "one"); err != nil {
+		t.Error(err)
+	}
+}
+
+// testRekeyNothing is about an installation without a secret.
+func testRekeyNothing(t *testing.T, database fresh) {
+	ctx, s := t.Context(), migrated(t, database(t))
+	done := must(s.Rekey(ctx, sqlstore.Rekeying{From: boxOf(t, s, ""), To: boxOf(t, s, "one")}))(t)
+	if done != (sqlstore.Rekeyed{}) {
+		t.Errorf("%+v", done)
+	}
+	if err := unlock(s, "one"); err != nil {
+		t.Error(err)
+	}
+	if err := unlock(s, "two"); err != nil {
+		t.Errorf("while no secret is stored any passphrase is taken: %v", err)
+	}
+}
+
+// interrupted runs a change that ends after some batches of keys, and reports whether it did not get to the end.
+func interrupted(t testing.TB, s *sqlstore.Store, from, to string, batches int) bool {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := s.Rekey(ctx, sqlstore.Rekeying{From: boxOf(t, s, from), To: boxOf(t, s, to), Progress: func(step sqlstore.RekeyStep, _, _ int64) {
+		if step == sqlstore.RekeySealing {
+			if batches--; batches == 0 {
+				cancel()
+			}
+		}
+	}})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	return err != nil
+}
+
+// testRekeyHalf looks at a change that was interrupted in the middle.
+func testRekeyHalf(t *testing.T, database fresh) {
+	ctx, dsn := t.Context(), database(t)
+	before := filled(t, dsn, "one", 1500)
+	late := openAt(t, dsn, "one")
+	s := migrated(t, dsn)
+	both := func(first, second string) *sqlstore.Store {
+		node := migrated(t, dsn)
+		if err := node.Unlock(ctx, boxOf(t, node, first).Beside(boxOf(t, node, second))); err != nil {
+			t.Fatalf("%s beside %s: %v", second, first, err)
+		}
+		return node
+	}
+	early := both("two", "one")
+	if !early.WritesWithOther() {
+		t.Error("a node with both keys writes with the new one before the cut-over")
+	}
+	if !interrupted(t, s, "one", "two", 2) {
+		t.Fatal("it came to its end")
+	}
+	for _, passphrase := range []string{"one", "two", ""} {
+		err := unlock(migrated(t, dsn), passphrase)
+		wantCode(t, err, fleet.CodeInvalid)
+		if err == nil || !strings.Contains(err.Error(), "migrate-keys") {
+			t.Errorf("one key, %q: %v", passphrase, err)
+		}
+	}
+	for _, c := range [][2]string{{"one", "two"}, {"two", "one"}} {
+		before.same(t, contentsOf(t, both(c[0], c[1])))
+	}
+	for _, c := range [][2]string{{"one", "three"}, {"three", "two"}, {"two", "three"}, {"", "one"}} {
+		_, err := s.Rekey(ctx, sqlstore.Rekeying{From: boxOf(t, s, c[0]), To: boxOf(t, s, c[1])})
+		wantCode(t, err, fleet.CodeInvalid)
+		if err == nil || !strings.Contains(err.Error(), "not finished") {
+			t.Errorf("%q: %v", c, err)
+		}
+	}
+
+	// A node that was there before, with both keys: it finds what is there under either, and adds none twice.
+	group := must(early.Groups(ctx))(t)[1].ID
+	values := []secret.Text{secret.New("sk-value-new")}
+	for i := range 501 {
+		values = append(values, secret.New(fmt.Sprintf("sk-value-%d", i)))
+	}
+	for i, id := range must(early.FindKeys(ctx, group, values))(t) {
+		if (id == 0) != (i == 0) || i > 0 && before.keys[id] != values[i].Reveal() {
+			t.Fatalf("value %d was found as %d", i, id)
+		}
+	}
+	for _, i := range []int{1, 500} { // one that is done, one that is not
+		page, _, err := early.Keys(ctx, fleet.KeyQuery{Group: group, Value: values[i]})
+		if err != nil || len(page) != 1 || !page[0].Value.Equal(values[i]) {
+			t.Errorf("value %d: %v, %v", i, page, err)
+		}
+	}
+	added, twice, err := early.AddKeys(ctx, group, values, false)
+	if err != nil || len(added) != 1 || twice != 501 {
+		t.Errorf("%d added, %d duplicates, %v", len(added), twice, err)
+	}
+	if early.WritesWithOther() {
+		t.Error("it writes with the old key after the cut-over")
+	}
+	before.keys[added[0].ID] = "sk-value-new"
+	must(early.SaveSettings(ctx, map[string]string{"proxy_keys": "sk-client-3"}, nil))(t)
+	before.settings["proxy_keys"] = "sk-client-3"
+
+	// One with the old key only writes nothing and loses nothing.
+	_, _, err = late.AddKeys(ctx, group, values, false)
+	wantCode(t, err, fleet.CodeInvalid)
+	_, err = late.SaveSettings(ctx, map[string]string{"proxy_keys": "sk-old"}, nil)
+	wantCode(t, err, fleet.CodeInvalid)
+	_, _, err = late.KeysSince(ctx, 0, 5000)
+	wantCode(t, err, fleet.CodeInvalid)
+	wantCode(t, late.EachKey(ctx, 0, func([]fleet.Key) error { return nil }), fleet.CodeInvalid)
+
+	done := must(s.Rekey(ctx, sqlstore.Rekeying{From: boxOf(t, s, "one"), To: boxOf(t, s, "two")}))(t)
+	if !done.Resumed || done.Keys != 1504 {
+		t.Errorf("%+v", done)
+	}
+	before.same(t, contentsOf(t, openAt(t, dsn, "two")))
+	before.same(t, contentsOf(t, early))
+}
+
+// testRekeyKilled interrupts changes at random moments, turns some of them back, and looks at what is left each time.
+func testRekeyKilled(t *testing.T, database fresh) {
+	const kills = 50
+	ctx, dsn := t.Context(), database(t)
+	before := filled(t, dsn, "one", 2000)
+	s := migrated(t, dsn)
+	boxes := map[string]*secret.Box{"one": boxOf(t, s, "one"), "two": boxOf(t, s, "two")}
+	// How long all of it takes, to know when to interrupt.
+	begun := time.Now()
+	must(s.Rekey(ctx, sqlstore.Rekeying{From: boxes["one"], To: boxes["two"]}))(t)
+	whole := time.Since(begun)
+
+	from, to := "two", "one"
+	ended, back := 0, 0
+	for kill := range kills {
+		if rand.N(4) == 0 {
+			from, to = to, from
+			back++
+		}
+		short, cancel := context.WithTimeout(ctx, rand.N(whole*3/2))
+		done, err := s.Rekey(short, sqlstore.Rekeying{From: boxes[from], To: boxes[to]})
+		cancel()
+		switch {
+		case err == nil && !done.Already:
+			ended++
+			from, to = to, from
+		case err != nil && fleet.CodeOf(err) != fleet.CodeUnavailable:
+			t.Fatalf("kill %d: %v", kill, err)
+		}
+		node := migrated(t, dsn)
+		if err := node.Unlock(ctx, boxes[from].Beside(boxes[to])); err != nil {
+			t.Fatalf("kill %d: %v", kill, err)
+		}
+		before.same(t, contentsOf(t, node))
+		_ = node.Close()
+	}
+	if _, err := s.Rekey(ctx, sqlstore.Rekeying{From: boxes["one"], To: boxes["two"]}); err != nil {
+		t.Fatal(err)
+	}
+	before.same(t, contentsOf(t, openAt(t, dsn, "two")))
+	t.Logf("a whole change takes %v; of %d that were interrupted %d had ended, %d times the direction changed", whole, kills, ended, back)
 }

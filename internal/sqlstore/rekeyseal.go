@@ -134,7 +134,10 @@ func (s *Store) rekeyGroups(ctx context.Context, r *Rekeying) error {
 
 // rekeyKeys seals the keys, and makes the digests that they are found by anew.
 func (s *Store) rekeyKeys(ctx context.Context, r *Rekeying, total int64) error {
-	var done int64
+	done, err := s.rekeyedKeys(ctx)
+	if err != nil {
+		return err
+	}
 	for more := true; more; {
 		var seen int
 		begun := time.Now()
@@ -155,6 +158,15 @@ func (s *Store) rekeyKeys(ctx context.Context, r *Rekeying, total int64) error {
 		}
 	}
 	return nil
+}
+
+// rekeyedKeys counts the keys that an earlier call went through.
+func (s *Store) rekeyedKeys(ctx context.Context) (done int64, err error) {
+	err = s.read(ctx, "counting keys", func(ctx context.Context, db bun.IDB) error {
+		done, err = db.NewSelect().Model((*keyRow)(nil)).Where("id <= (SELECT keys_done FROM rekeying)").Where(orphans).Count(ctx)
+		return err
+	})
+	return done, err
 }
 
 func (s *Store) rekeySome(ctx context.Context, tx bun.Tx, r *Rekeying) (seen int, more bool, err error) {

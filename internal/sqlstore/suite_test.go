@@ -43,6 +43,10 @@ func runSuite(t *testing.T, database fresh) {
 		"StartAtOnce":   testStartAtOnce,
 		"EncryptionKey": testEncryptionKey,
 		"Rekey":         testRekey,
+		"RekeyRefuses":  testRekeyRefuses,
+		"RekeyNothing":  testRekeyNothing,
+		"RekeyHalf":     testRekeyHalf,
+		"RekeyKilled":   testRekeyKilled,
 		"Schema":        testSchema,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, database) })
