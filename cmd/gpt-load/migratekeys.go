@@ -136,7 +136,7 @@ func (m *keyMigration) tell(done sqlstore.Rekeyed, change sqlstore.Rekeying) err
 	if err := m.say("Done: %s %s now. Each was opened again.", what, stands); err != nil {
 		return err
 	}
-	for _, line := range m.next(change) {
+	for _, line := range m.next(change, done.Traces) {
 		if err := m.say("%s", line); err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (m *keyMigration) tell(done sqlstore.Rekeyed, change sqlstore.Rekeying) err
 }
 
 // next is what the operator does now.
-func (m *keyMigration) next(change sqlstore.Rekeying) []string {
+func (m *keyMigration) next(change sqlstore.Rekeying, traces bool) []string {
 	var lines []string
 	switch {
 	case m.online:
@@ -158,7 +158,15 @@ func (m *keyMigration) next(change sqlstore.Rekeying) []string {
 	if change.From.Encrypted() {
 		return append(lines, "Backups from before need the old key.")
 	}
-	return append(lines, "Backups from before hold the secrets in clear: delete them when you do not need them any more.")
+	lines = append(lines, "Backups from before hold the secrets in clear: delete them when you do not need them any more.")
+	switch {
+	case !traces:
+	case m.store.Shared():
+		lines = append(lines, "So do the logs of the database server, and its tables until it has cleaned up behind old rows: VACUUM FULL provider_keys on PostgreSQL, OPTIMIZE TABLE provider_keys on MySQL.")
+	default:
+		lines = append(lines, "So may the file itself, where rows stood before: while the node is stopped, `sqlite3 FILE VACUUM` makes it anew.")
+	}
+	return lines
 }
 
 func counted(n int64, noun string) string {

@@ -20,6 +20,11 @@ type rekeyProgress struct {
 }
 
 func (p *rekeyProgress) show(step sqlstore.RekeyStep, done, total int64) {
+	if step == sqlstore.RekeyRewriting {
+		p.finish()
+		p.app.note("%s, so that nothing stays in it in clear", step)
+		return
+	}
 	if step != p.step {
 		p.finish()
 		p.step, p.done, p.told = step, 0, time.Now()

@@ -41,9 +41,9 @@ type dialect struct {
 	updateEach func(table string, key, set []string, rows int, where string) string
 	// bytes is a binary value as an argument of updateEach, which gives it no type by itself.
 	bytes func(value []byte) any
-	// forgetting makes the file keep nothing of what is overwritten, before and after; nil where old versions of rows are the
-	// database's own business.
-	forgetting func(ctx context.Context, db *bun.DB, after bool) error
+	// rewrite makes the file anew, without what was overwritten or deleted; nil where that is the business of a server. Nobody
+	// else may have it open.
+	rewrite func(ctx context.Context, db *bun.DB) error
 	// records makes the way to insert request records, for one transaction.
 	records func(tx bun.Tx) recordInserter
 	// reclaim gives free pages back to the file system; nil where the database does so by itself.

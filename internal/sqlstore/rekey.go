@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
@@ -21,6 +22,8 @@ const (
 	RekeyChecking  RekeyStep = "checking"
 	RekeySealing   RekeyStep = "sealing"
 	RekeyVerifying RekeyStep = "verifying"
+	// RekeyRewriting makes an SQLite file anew that held secrets in clear.
+	RekeyRewriting RekeyStep = "rewriting the file"
 )
 
 // Rekeying is a change of the passphrase that the secrets are sealed with.
@@ -41,6 +44,8 @@ type Rekeyed struct {
 	Keys, Groups, Settings int64 // that have secrets
 	// Already says that everything was sealed with To before.
 	Already bool
+	// Traces says that secrets stood in clear, and that the database may still hold pieces of them where rows stood before.
+	Traces bool
 	// Resumed says that an earlier change was brought to its end, Back that it was turned back.
 	Resumed, Back bool
 }
@@ -100,11 +105,6 @@ func (s *Store) Rekey(ctx context.Context, r Rekeying) (Rekeyed, error) {
 
 // rekey changes the key that is written with, then what is stored, and at last forgets the old key.
 func (s *Store) rekey(ctx context.Context, r *Rekeying, done *Rekeyed) error {
-	if s.dialect.forgetting != nil {
-		if err := s.dialect.forgetting(ctx, s.writer, false); err != nil {
-			return translate(rekeyDoing, err)
-		}
-	}
 	if err := s.cutOver(ctx, r); err != nil {
 		return err
 	}
@@ -117,12 +117,29 @@ func (s *Store) rekey(ctx context.Context, r *Rekeying, done *Rekeyed) error {
 	if err := s.rekeyCheck(ctx, r, r.To, RekeyVerifying, done); err != nil {
 		return errors.Join(err, s.rekeyAgain(context.WithoutCancel(ctx), r))
 	}
-	if err := s.endRekeying(ctx, r); err != nil {
-		return err
+	if !r.From.Encrypted() {
+		if err := s.rewrite(ctx, r, done); err != nil {
+			return err
+		}
 	}
-	if s.dialect.forgetting != nil {
-		return translate(rekeyDoing, s.dialect.forgetting(ctx, s.writer, true))
+	return s.endRekeying(ctx, r)
+}
+
+// rewrite takes what stood in clear out of the file. Without room for that, the change is done all the same.
+func (s *Store) rewrite(ctx context.Context, r *Rekeying, done *Rekeyed) error {
+	done.Traces = true
+	if s.dialect.rewrite == nil || s.reader != s.writer {
+		return nil
 	}
+	r.Progress(RekeyRewriting, done.Keys, done.Keys)
+	err := s.dialect.rewrite(ctx, s.writer)
+	if ctx.Err() != nil {
+		return translate(rekeyDoing, ctx.Err())
+	}
+	if err != nil {
+		s.log.Warn("the database file could not be made anew", zap.Error(err))
+	}
+	done.Traces = err != nil
 	return nil
 }
 

@@ -103,7 +103,7 @@ func testRekey(t *testing.T, database fresh) {
 		if err != nil {
 			t.Fatalf("%q: %v", change, err)
 		}
-		if want := (sqlstore.Rekeyed{Keys: 3003, Groups: 2, Settings: 2}); done != want {
+		if want := (sqlstore.Rekeyed{Keys: 3003, Groups: 2, Settings: 2, Traces: change[0] == ""}); done != want {
 			t.Errorf("%q: did %+v, want %+v", change, done, want)
 		}
 		for _, step := range []sqlstore.RekeyStep{sqlstore.RekeyChecking, sqlstore.RekeySealing, sqlstore.RekeyVerifying} {
@@ -200,7 +200,7 @@ func testRekeyRefuses(t *testing.T, database fresh) {
 func testRekeyNothing(t *testing.T, database fresh) {
 	ctx, s := t.Context(), migrated(t, database(t))
 	done := must(s.Rekey(ctx, sqlstore.Rekeying{From: boxOf(t, s, ""), To: boxOf(t, s, "one")}))(t)
-	if done != (sqlstore.Rekeyed{}) {
+	if done != (sqlstore.Rekeyed{Traces: true}) {
 		t.Errorf("%+v", done)
 	}
 	if err := unlock(s, "one"); err != nil {

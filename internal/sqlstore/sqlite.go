@@ -50,7 +50,7 @@ var sqliteDialect = dialect{
 	returning:  true,
 	updateEach: updateFromValues,
 	bytes:      binary,
-	forgetting: forgettingSQLite,
+	rewrite:    rewriteSQLite,
 	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, sqliteAddUsage, true) },
 	reclaim:    reclaimSQLite,
 }
@@ -177,15 +177,20 @@ func untilOpen(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-// forgettingSQLite has SQLite put zeros over what is overwritten, and afterwards empties the log, which still has it.
-// Readers that are inside keep the log as it is; it is emptied when they leave.
-func forgettingSQLite(ctx context.Context, db *bun.DB, after bool) error {
-	pragma := "PRAGMA secure_delete = ON"
-	if after {
-		pragma = "PRAGMA wal_checkpoint(TRUNCATE)"
+// rewriteSQLite copies all pages in use. PRAGMA secure_delete would not do: pages that are split keep what stood between their
+// cells.
+func rewriteSQLite(ctx context.Context, db *bun.DB) error {
+	for _, statement := range []string{
+		"PRAGMA temp_store = FILE", // the copy may be larger than the memory
+		"VACUUM",
+		"PRAGMA temp_store = MEMORY",
+		"PRAGMA wal_checkpoint(TRUNCATE)", // the log has all pages once more
+	} {
+		if _, err := db.ExecContext(ctx, statement); err != nil {
+			return err
+		}
 	}
-	_, err := db.ExecContext(ctx, pragma)
-	return err
+	return nil
 }
 
 func reclaimSQLite(ctx context.Context, db *bun.DB, pages int) (freed int, err error) {

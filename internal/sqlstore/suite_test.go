@@ -47,6 +47,7 @@ func runSuite(t *testing.T, database fresh) {
 		"RekeyNothing":  testRekeyNothing,
 		"RekeyHalf":     testRekeyHalf,
 		"RekeyKilled":   testRekeyKilled,
+		"RekeyOnline":   testRekeyOnline,
 		"Schema":        testSchema,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, database) })
