@@ -19,7 +19,7 @@ const (
 	shortestFlush  = time.Second
 	sinkTimeout    = time.Minute // of one call
 	firstBackOff   = time.Second
-	longestBackOff = 4 * time.Second // so that a sink that is back has everything within seconds
+	longestBackOff = 2 * time.Second // so that a sink that is back has everything within seconds
 )
 
 // flusher moves records from the spool to the sink. Only the holder of the turn uses its fields but the atomics.
