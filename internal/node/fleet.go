@@ -189,7 +189,7 @@ func (n *node) self() cluster.Member {
 		ID: n.id, Role: n.role(), Version: n.Version, Address: n.address, Ready: ready(n.checks()), ServingFrom: n.servingFrom(),
 		KeyRevision: n.feed.Revision(), InFlight: n.proxy.InFlight(),
 		SpoolWaiting: records.Queued + records.Held + records.Spooled, SpoolDropped: records.Dropped.Total(),
-		ClockOffset: n.store.ClockOffset(), StartedAt: n.started, SeenAt: time.Now(),
+		ClockOffset: -n.store.ClockOffset(), StartedAt: n.started, SeenAt: time.Now(),
 	}
 	if current := n.snapshots.Load(); current != nil {
 		m.Revision = current.Revision
