@@ -14,7 +14,7 @@ import (
 
 const (
 	// quietTime is how long the fleet runs undisturbed before the harm, to compare with.
-	quietTime = 8 * time.Second
+	quietTime = 6 * time.Second
 	// addedLimit bounds how much slower the 99th percentile becomes after the first second.
 	addedLimit = 5 * time.Millisecond
 	// convergence bounds the time from the end of a fault until all nodes agree again.
@@ -34,7 +34,11 @@ type drill struct {
 // startDrill puts load on a fleet and returns after some time without harm.
 func startDrill(t *testing.T) *drill {
 	t.Helper()
-	w := newWorld(t)
+	return startDrillOn(t, newWorld(t))
+}
+
+func startDrillOn(t *testing.T, w *world) *drill {
+	t.Helper()
 	d := &drill{world: w, load: w.startLoad(), dead: -1, changes: 1}
 	pause(t, 2*time.Second) // connections are made, the first records are written
 	d.begun = time.Now()

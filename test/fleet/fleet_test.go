@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,15 +31,29 @@ const (
 	follower
 )
 
+// databaseServer is a private PostgreSQL or MariaDB.
+type databaseServer interface {
+	DSN(database string) string
+	CreateDatabase(ctx context.Context, name string) error
+	// SQL returns rows as lines; columns are parted in the server's own way.
+	SQL(ctx context.Context, database, statements string) (string, error)
+	Freeze() error
+	Thaw() error
+	Kill() error
+	Restart(ctx context.Context) error
+}
+
 // world is a fleet of two candidates and a follower, with its stores, a provider and a group "fleet".
 type world struct {
 	t        *testing.T
-	postgres *testenv.PostgresServer
+	store    databaseServer
 	redis    *testenv.RedisServer
 	links    []*testenv.TCPProxy // from each node to Redis
 	provider *fakeprovider.Provider
 	upstream string
-	env      []string // of every node
+	binary   string
+	env      []string                // of every node
+	envOf    func(node int) []string // of one
 	nodes    []*testenv.Node
 	group    adminapi.Group
 	marks    int
@@ -47,13 +62,19 @@ type world struct {
 // newWorld starts everything and returns when the first candidate leads and every node serves the group.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, postgres: testenv.NewPostgres(t), redis: testenv.NewRedis(t, testenv.RedisOptions{Password: rand.Text()})}
-	must(t, w.postgres.CreateDatabase(t.Context(), database))
+	return newWorldOf(t, testenv.NewPostgres(t), binary, func(int) []string { return nil })
+}
+
+// newWorldOf uses another database server, or starts nodes of another binary, each with something more in its environment.
+func newWorldOf(t *testing.T, store databaseServer, binary string, env func(node int) []string) *world {
+	t.Helper()
+	w := &world{t: t, binary: binary, envOf: env, store: store, redis: testenv.NewRedis(t, testenv.RedisOptions{Password: rand.Text()})}
+	must(t, w.store.CreateDatabase(t.Context(), database))
 	w.provider = fakeprovider.New(fakeprovider.Options{KeepCalls: -1})
 	w.upstream = w.provider.Start()
 	t.Cleanup(w.provider.Close)
 	w.env = []string{
-		"DATABASE_DSN=" + w.postgres.DSN(database), "ENCRYPTION_KEY=" + rand.Text(), "MAX_CONCURRENT_REQUESTS=1000", "LOG_LEVEL=info",
+		"DATABASE_DSN=" + w.store.DSN(database), "ENCRYPTION_KEY=" + rand.Text(), "MAX_CONCURRENT_REQUESTS=1000", "LOG_LEVEL=info",
 	}
 	w.nodes = make([]*testenv.Node, 3)
 	for i := range w.nodes {
@@ -87,8 +108,8 @@ func (w *world) start(i int) {
 	}
 	var err error
 	// The test's own context ends before its clean-up, which must find the node running.
-	w.nodes[i], err = testenv.StartNode(context.WithoutCancel(w.t.Context()), binary, dir,
-		append(w.env[:len(w.env):len(w.env)], role, "REDIS_DSN="+w.redis.DSNAt(w.links[i].Addr()))...)
+	w.nodes[i], err = testenv.StartNode(context.WithoutCancel(w.t.Context()), w.binary, dir,
+		slices.Concat(w.env, w.envOf(i), []string{role, "REDIS_DSN=" + w.redis.DSNAt(w.links[i].Addr())})...)
 	if err != nil {
 		w.t.Error(err)
 	}
@@ -199,14 +220,18 @@ func await(t *testing.T, limit time.Duration, what string, try func(ctx context.
 	defer cancel()
 	often := time.NewTicker(20 * time.Millisecond)
 	defer often.Stop()
+	var last error
 	for {
 		err := try(ctx)
 		if err == nil {
 			return time.Since(begun)
 		}
+		if ctx.Err() == nil || last == nil { // else it tells of our own haste
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within %v: %s: %v", limit, what, err)
+			t.Fatalf("not within %v: %s: %v", limit, what, last)
 		case <-often.C:
 		}
 	}
@@ -261,12 +286,12 @@ func (w *world) echo(ctx context.Context, i int) (string, error) {
 	return text, err
 }
 
-// sql asks the fleet's database, past the fleet.
-func (w *world) sql(query string) string {
+// count asks the fleet's database, past the fleet, for one number.
+func (w *world) count(query string) string {
 	w.t.Helper()
-	text, err := w.postgres.SQL(w.t.Context(), database, query)
+	text, err := w.store.SQL(w.t.Context(), database, query)
 	must(w.t, err)
-	return text
+	return strings.TrimSpace(text)
 }
 
 func must(t *testing.T, err error) {

@@ -59,29 +59,39 @@ func (d *drill) revoke(through int) time.Duration {
 func (d *drill) disable(through int) time.Duration {
 	t := d.world.t
 	t.Helper()
-	admin := d.nodes[through].Client()
-	name := "lonely"
-	group, err := admin.CreateGroup(t.Context(), adminapi.GroupInput{
-		Name: name, Channel: adminapi.ChannelOpenAI, Upstreams: []adminapi.Upstream{{URL: d.upstream, Weight: 1}},
-	})
-	must(t, err)
-	_, err = admin.AddKeys(t.Context(), group.ID, adminapi.KeyInput{Keys: []string{providerKey(1000)}})
-	must(t, err)
-	answers := func(want int) func(ctx context.Context, i int) error {
-		return func(ctx context.Context, i int) error {
-			status, _, err := request(ctx, http.DefaultClient, d.nodes[i].URL+"/proxy/"+name+"/echo/probe", testenv.AuthKey)
-			if err == nil && status != want {
-				err = fmt.Errorf("node %d answers %d, not %d", i+1, status, want)
-			}
-			return err
-		}
-	}
-	everywhere := []int{first, second, follower}
-	d.change(everywhere, lostLimit, func(context.Context) error { return nil }, answers(http.StatusOK))
-	return d.change(everywhere, lostLimit, func(ctx context.Context) error {
-		_, err := admin.DisableKeys(ctx, group.ID, adminapi.KeySelection{State: adminapi.KeyActive})
+	group := d.lonely(through)
+	return d.change([]int{first, second, follower}, lostLimit, func(ctx context.Context) error {
+		_, err := d.nodes[through].Client().DisableKeys(ctx, group.ID, adminapi.KeySelection{State: adminapi.KeyActive})
 		return err
-	}, answers(http.StatusServiceUnavailable))
+	}, d.answers("lonely", http.StatusServiceUnavailable))
+}
+
+// lonely makes the group "lonely", with one key, through a node, and returns when every node serves it.
+func (w *world) lonely(through int) adminapi.Group {
+	w.t.Helper()
+	admin := w.nodes[through].Client()
+	group, err := admin.CreateGroup(w.t.Context(), adminapi.GroupInput{
+		Name: "lonely", Channel: adminapi.ChannelOpenAI, Upstreams: []adminapi.Upstream{{URL: w.upstream, Weight: 1}},
+		Settings: map[string]any{"cooldown_wait_seconds": 0},
+	})
+	must(w.t, err)
+	_, err = admin.AddKeys(w.t.Context(), group.ID, adminapi.KeyInput{Keys: []string{lonelyKey}})
+	must(w.t, err)
+	w.change([]int{first, second, follower}, lostLimit, func(context.Context) error { return nil }, w.answers("lonely", http.StatusOK))
+	return group
+}
+
+const lonelyKey = "sk-provider-key-lonely-abcdefgh"
+
+// answers asks a group through a node and wants a status.
+func (w *world) answers(group string, want int) func(ctx context.Context, i int) error {
+	return func(ctx context.Context, i int) error {
+		status, _, err := request(ctx, http.DefaultClient, w.nodes[i].URL+"/proxy/"+group+"/echo/probe", testenv.AuthKey)
+		if err == nil && status != want {
+			err = fmt.Errorf("node %d answers %d, not %d", i+1, status, want)
+		}
+		return err
+	}
 }
 
 // TestRedisKilled ends Redis and starts it again with what it had.
