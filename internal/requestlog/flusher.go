@@ -170,7 +170,7 @@ func (f *flusher) meet(ctx context.Context) error {
 	if !f.met {
 		err = f.spool.adopt(position)
 	} else {
-		f.spool.skipTo(position)
+		f.delivered.Add(f.spool.skipTo(position)) // what was taken without an answer that reached us
 	}
 	f.met, f.known = err == nil, err == nil
 	return err
