@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -24,7 +27,8 @@ const (
 	floodTick    = 10 * time.Millisecond
 )
 
-// flood is the record side of several nodes: spools that deliver through Redis, as a node's does.
+// flood is the record side of several nodes: spools that deliver through Redis, as a node's does. It is a process of its own, so
+// that the client whose requests are measured does not share a scheduler with it.
 type flood struct {
 	store     *sqlstore.Store
 	clients   []*rediscluster.Client
@@ -38,26 +42,43 @@ type flood struct {
 	handedOver atomic.Int64
 }
 
+// floodOrder is what the process of a flood is told, in the environment because it has passwords.
+type floodOrder struct {
+	Database, Redis string // DSNs
+	Dir             string
+	Group           int64
+}
+
+const floodVariable = "BENCH_FLOOD"
+
+// floodState is what the process of a flood tells.
+type floodState struct {
+	HandedOver int64 // records
+	Waiting    int64 // of them, those that the leader has not confirmed
+	Dropped    int64
+}
+
 // openFlood starts the spools. Nothing is handed over before on is set. What it returns must be closed, also with an error.
-func (f *benchFleet) openFlood(ctx context.Context) (*flood, error) {
+func openFlood(ctx context.Context) (*flood, error) {
 	producing, stop := context.WithCancel(ctx)
 	writing, end := context.WithCancel(context.WithoutCancel(ctx))
 	flood := &flood{stop: stop, end: end}
-	group, err := strconv.ParseInt(f.group.ID, 10, 64)
-	if err != nil {
-		return flood, err
+	var order floodOrder
+	if err := json.Unmarshal([]byte(os.Getenv(floodVariable)), &order); err != nil {
+		return flood, fmt.Errorf("%s: %w", floodVariable, err)
 	}
-	if flood.store, err = sqlstore.Open(ctx, f.postgres.DSN(fleetDatabase), sqlstore.Options{}); err != nil {
+	var err error
+	if flood.store, err = sqlstore.Open(ctx, order.Database, sqlstore.Options{}); err != nil {
 		return flood, err
 	}
 	for i := range floodSources {
-		client, err := rediscluster.Open(rediscluster.Options{DSN: secret.New(f.redis.DSN()), Node: cluster.NewNodeID()})
+		client, err := rediscluster.Open(rediscluster.Options{DSN: secret.New(order.Redis), Node: cluster.NewNodeID()})
 		if err != nil {
 			return flood, err
 		}
 		flood.clients = append(flood.clients, client)
 		recorder, err := requestlog.Open(requestlog.Options{
-			Dir:      filepath.Join(f.dir.Path, fmt.Sprintf("flood-%d", i+1)),
+			Dir:      filepath.Join(order.Dir, fmt.Sprintf("flood-%d", i+1)),
 			Sink:     client.RecordSink(flood.store),
 			Interval: func() time.Duration { return time.Minute }, // the default of the settings
 		})
@@ -66,9 +87,57 @@ func (f *benchFleet) openFlood(ctx context.Context) (*flood, error) {
 		}
 		flood.recorders = append(flood.recorders, recorder)
 		flood.services.Go(func() { _ = recorder.Run(writing) }) // it returns nil
-		flood.producers.Go(func() { flood.produce(producing, recorder, i, fleet.GroupID(group)) })
+		flood.producers.Go(func() { flood.produce(producing, recorder, i, fleet.GroupID(order.Group)) })
 	}
 	return flood, nil
+}
+
+// playFlood serves the role of a flood: POST /on and /off, and /finish, which answers when everything is delivered.
+func playFlood(ctx context.Context) (err error) {
+	f, err := openFlood(ctx)
+	defer func() { err = errors.Join(err, f.close()) }()
+	if err != nil {
+		return err
+	}
+	return serve(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/on", "/off":
+			f.on.Store(r.URL.Path == "/on")
+		case "/finish":
+			f.finish()
+		}
+		_ = json.NewEncoder(w).Encode(f.state()) // a parent that is gone needs no answer
+	}))
+}
+
+// floodControl is a flood as the measuring process sees it.
+type floodControl struct{ *process }
+
+// startFlood starts the process of a flood.
+func (f *benchFleet) startFlood(ctx context.Context) (floodControl, error) {
+	group, err := strconv.ParseInt(f.group.ID, 10, 64)
+	if err != nil {
+		return floodControl{}, err
+	}
+	order, err := json.Marshal(floodOrder{Database: f.postgres.DSN(fleetDatabase), Redis: f.redis.DSN(), Dir: f.dir.Path, Group: group})
+	if err != nil {
+		return floodControl{}, err
+	}
+	p, err := startRole(ctx, "flood", "", floodVariable+"="+string(order))
+	return floodControl{p}, err
+}
+
+// tell sends an order, one of those of playFlood, or nothing, and returns what came of it.
+func (c floodControl) tell(ctx context.Context, order string) (state floodState, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.addr+"/"+order, nil)
+	if err != nil {
+		return state, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return state, fmt.Errorf("telling the flood %q: %w", order, err)
+	}
+	return state, errors.Join(json.NewDecoder(answer.Body).Decode(&state), answer.Body.Close())
 }
 
 // produce hands over the share of one source while the flood is on. What a late tick owes, the next one pays. Each source
@@ -97,25 +166,22 @@ func (f *flood) produce(ctx context.Context, recorder *requestlog.Recorder, sour
 	}
 }
 
-// waiting is how many records that were handed over the leader has not confirmed.
-func (f *flood) waiting() (n int64) {
+func (f *flood) state() floodState {
+	state := floodState{HandedOver: f.handedOver.Load()}
 	for _, recorder := range f.recorders {
 		s := recorder.Stats()
-		n += s.Recorded - s.Delivered
+		state.Waiting += s.Recorded - s.Delivered
+		state.Dropped += s.Dropped.Total()
 	}
-	return n
+	return state
 }
 
-// finish ends the flood, waits until the spools have delivered what they can, and returns how many records they have not.
-func (f *flood) finish() (missing int64) {
+// finish ends the flood and waits until the spools have delivered what they can.
+func (f *flood) finish() {
 	f.stop()
 	f.producers.Wait()
 	f.end()
 	f.services.Wait()
-	for _, recorder := range f.recorders {
-		missing += recorder.Stats().Dropped.Total()
-	}
-	return missing + f.waiting()
 }
 
 func (f *flood) close() error {

@@ -38,11 +38,11 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	flood, err := f.openFlood(ctx)
-	defer func() { err = errors.Join(err, flood.close()) }()
+	flood, err := f.startFlood(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, flood.stop()) }()
 	m := &recordsMeasurement{f: f, flood: flood, client: newFlowClient(), body: chatBody(flowSize)}
 	defer m.client.CloseIdleConnections()
 	rounds := 20
@@ -63,7 +63,7 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 // recordsMeasurement is what one run gathers.
 type recordsMeasurement struct {
 	f      *benchFleet
-	flood  *flood
+	flood  floodControl
 	client *http.Client
 	body   []byte
 
@@ -72,48 +72,65 @@ type recordsMeasurement struct {
 	busy  []latencies
 	// The long flood: records and time, what waited at its end and how long that took, and the CPU by process in it and
 	// right before it, in seconds per second.
-	records          int64
+	records, behind  int64
 	took, tail       time.Duration
-	behind, missing  int64
+	end              floodState
 	idleCPU, busyCPU map[string]float64
 }
 
 // run takes turns of windows without and with the flood, and then floods for floodTime.
 func (m *recordsMeasurement) run(ctx context.Context, rounds int) error {
-	m.flood.on.Store(true) // until every source has begun
+	if _, err := m.flood.tell(ctx, "on"); err != nil { // until every source has begun
+		return err
+	}
 	if _, _, err := m.flow(ctx, floodSources*time.Second); err != nil {
 		return err
 	}
 	for range rounds {
-		if err := m.window(ctx, false); err != nil {
+		if err := m.window(ctx, "off"); err != nil {
 			return err
 		}
-		if err := m.window(ctx, true); err != nil {
+		if err := m.window(ctx, "on"); err != nil {
 			return err
 		}
 	}
-	if err := m.window(ctx, false); err != nil {
+	if err := m.window(ctx, "off"); err != nil {
 		return err
 	}
-	before, begun := m.flood.handedOver.Load(), time.Now()
-	m.flood.on.Store(true)
-	_, used, err := m.flow(ctx, floodTime)
-	m.flood.on.Store(false)
-	m.took, m.busyCPU = time.Since(begun), used
-	m.records, m.behind = m.flood.handedOver.Load()-before, m.flood.waiting()
-	m.missing = m.flood.finish()
+	return m.long(ctx)
+}
+
+// long floods for floodTime, and then ends the flood.
+func (m *recordsMeasurement) long(ctx context.Context) error {
+	begun := time.Now()
+	before, err := m.flood.tell(ctx, "on")
+	if err != nil {
+		return err
+	}
+	if _, m.busyCPU, err = m.flow(ctx, floodTime); err != nil {
+		return err
+	}
+	m.took = time.Since(begun)
+	after, err := m.flood.tell(ctx, "off")
+	if err != nil {
+		return err
+	}
+	m.records, m.behind = after.HandedOver-before.HandedOver, after.Waiting
+	m.end, err = m.flood.tell(ctx, "finish")
 	m.tail = time.Since(begun) - m.took
 	return err
 }
 
-// window measures requests with or without the flood.
-func (m *recordsMeasurement) window(ctx context.Context, on bool) error {
-	m.flood.on.Store(on)
+// window measures requests with or without the flood, "on" or "off".
+func (m *recordsMeasurement) window(ctx context.Context, order string) error {
+	if _, err := m.flood.tell(ctx, order); err != nil {
+		return err
+	}
 	if err := pause(ctx, settleTime); err != nil {
 		return err
 	}
 	l, used, err := m.flow(ctx, windowTime)
-	if on {
+	if order == "on" {
 		m.busy = append(m.busy, l)
 	} else {
 		m.quiet, m.idleCPU = append(m.quiet, l), used
@@ -124,10 +141,10 @@ func (m *recordsMeasurement) window(ctx context.Context, on bool) error {
 // recordWay are the processes that a record passes.
 var recordWay = []string{"spool", "Redis", "leader", "PostgreSQL"}
 
-// cpuTimes are those of recordWay. The spools are this process's own.
+// cpuTimes are those of recordWay. The spools are the flood's.
 func (m *recordsMeasurement) cpuTimes() map[string]time.Duration {
 	return map[string]time.Duration{
-		"spool":      familyCPU(os.Getpid(), false),
+		"spool":      familyCPU(m.flood.pid, false),
 		"Redis":      familyCPU(m.f.redis.PID(), false),
 		"leader":     familyCPU(m.f.nodes[0].PID(), false),
 		"PostgreSQL": familyCPU(m.f.postgres.PID(), true),
@@ -238,14 +255,14 @@ func (m *recordsMeasurement) reportRecords(ctx context.Context, r *report) error
 	rate := float64(m.records) / m.took.Seconds()
 	r.promise(fmt.Sprintf("records handed over, %d a second", floodRate), rate >= 0.999*floodRate, "%.0f, %d in %v", rate, m.records, m.took.Round(time.Second))
 	r.promise(fmt.Sprintf("behind at the end, at most %d", behindLimit), m.behind <= behindLimit, "%d, there after %v", m.behind, m.tail.Round(time.Millisecond))
-	all := m.flood.handedOver.Load() + m.sent
+	all := m.end.HandedOver + m.sent
 	text, err := m.f.postgres.SQL(ctx, fleetDatabase, `SELECT (SELECT count(*) FROM request_records), (SELECT count(DISTINCT id) FROM request_records),
 		(SELECT sum(requests) FROM hourly_stats), (SELECT sum(requests) FROM key_usage);`)
 	if err != nil {
 		return err
 	}
 	stored, _, _ := strings.Cut(text, "|")
-	r.promise("records of flood and requests stored", stored == fmt.Sprint(all) && m.missing == 0, "%s of %d", stored, all)
+	r.promise("records of flood and requests stored", stored == fmt.Sprint(all) && m.end.Waiting+m.end.Dropped == 0, "%s of %d, %d unconfirmed, %d dropped", stored, all, m.end.Waiting, m.end.Dropped)
 	r.promise("  stored or summed twice: none", text == fmt.Sprintf("%d|%d|%d|%d", all, all, all, all), "%s", text)
 	for _, name := range recordWay {
 		r.figure("CPU per record: "+name, "%.1f µs", m.perRecord(name))
