@@ -73,8 +73,10 @@ func TestTimesOfDay(t *testing.T) {
 	}{
 		"anthropic": {http.Header{"Anthropic-Ratelimit-Tokens-Reset": {"2026-11-23T20:05:30Z"}, "Anthropic-Ratelimit-Tokens-Remaining": {"0"}}, ``, 30 * time.Second},
 		"epoch":     {http.Header{"X-Ratelimit-Reset": {strconv.FormatInt(testNow.Add(5*time.Minute+20*time.Second).UnixMilli(), 10)}}, ``, 20 * time.Second},
-		"a day": {nil, `{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"RequestsPerDay"}]}]}}`,
-			12*time.Hour - 5*time.Minute},
+		"a day": {
+			nil, `{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"RequestsPerDay"}]}]}}`,
+			12*time.Hour - 5*time.Minute,
+		},
 	} {
 		h := c.header.Clone()
 		if h == nil {
