@@ -45,10 +45,11 @@ type load struct {
 	stops  []chan struct{}
 	loops  sync.WaitGroup
 
-	mu      sync.Mutex
-	next    int
-	results []result
-	outages []outage
+	mu       sync.Mutex
+	next     int
+	results  []result
+	controls []result // requests to the provider without a node in between
+	outages  []outage
 }
 
 // outage is a time in which a node was dead or frozen. Clients do not go on asking it, as a load balancer would see to; what
@@ -62,20 +63,27 @@ type outage struct {
 // startLoad begins with all nodes.
 func (w *world) startLoad() *load {
 	l := &load{
-		w: w, stops: make([]chan struct{}, len(w.nodes)),
+		w: w, stops: make([]chan struct{}, len(w.nodes)+1),
 		client: &http.Client{Timeout: loadTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true}},
 	}
 	w.t.Cleanup(l.stop)
 	for i := range w.nodes {
 		l.send(i)
 	}
+	l.every(control, l.askProvider)
 	return l
 }
 
+// control is the place of the provider among what is asked.
+const control = 3
+
 // send begins to ask a node.
-func (l *load) send(node int) {
+func (l *load) send(node int) { l.every(node, func(due time.Time) { l.ask(node, due) }) }
+
+// every asks at the steady rate until l leaves the place.
+func (l *load) every(place int, ask func(due time.Time)) {
 	stop := make(chan struct{})
-	l.stops[node] = stop
+	l.stops[place] = stop
 	l.loops.Go(func() {
 		tick := time.NewTicker(time.Second / loadRate)
 		defer tick.Stop()
@@ -84,10 +92,20 @@ func (l *load) send(node int) {
 			case <-stop:
 				return
 			case due := <-tick.C:
-				l.all.Go(func() { l.ask(node, due) })
+				l.all.Go(func() { ask(due) })
 			}
 		}
 	})
+}
+
+// askProvider measures what the machine itself does to a request.
+func (l *load) askProvider(due time.Time) {
+	r := result{node: control, due: due}
+	r.status, _, r.err = request(context.Background(), l.client, l.w.upstream+"/echo/control", "")
+	r.ended = time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.controls = append(l.controls, r)
 }
 
 // leave no longer asks a node.
@@ -200,18 +218,24 @@ func (l *load) lastBreath(r result) bool {
 }
 
 // between gives the latencies of the requests that were due from a time on and before another, but for those that an outage of
-// their node hit.
-func (l *load) between(from, to time.Time) latencies {
+// their node hit; and those of the requests to the provider itself in the same time.
+func (l *load) between(from, to time.Time) (through, direct latencies) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out latencies
+	within := func(r result) bool { return !r.due.Before(from) && r.due.Before(to) }
 	for _, r := range l.results {
-		if !r.due.Before(from) && r.due.Before(to) && !l.hit(r) {
-			out = append(out, r.took())
+		if within(r) && !l.hit(r) {
+			through = append(through, r.took())
 		}
 	}
-	slices.Sort(out)
-	return out
+	for _, r := range l.controls {
+		if within(r) {
+			direct = append(direct, r.took())
+		}
+	}
+	slices.Sort(through)
+	slices.Sort(direct)
+	return through, direct
 }
 
 // latencies are sorted.
@@ -226,7 +250,7 @@ func (l latencies) quantile(q float64) time.Duration {
 
 func (l latencies) String() string {
 	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return fmt.Sprintf("%5d requests, p50 %.2f, p99 %.2f, max %.2f ms", len(l), milliseconds(l.quantile(0.5)), milliseconds(l.quantile(0.99)), milliseconds(l.quantile(1)))
+	return fmt.Sprintf("%d requests, p50 %.2f, p99 %.2f, max %.2f ms", len(l), milliseconds(l.quantile(0.5)), milliseconds(l.quantile(0.99)), milliseconds(l.quantile(1)))
 }
 
 // judge looks at every request and, in the database, at every record. It is for after stop.
