@@ -20,16 +20,23 @@ type Writer struct {
 }
 
 // NewWriter makes a writer of Text, CSV, JSON or JSONLines.
-func NewWriter(to io.Writer, format Format) (*Writer, error) {
-	w := &Writer{out: bufio.NewWriter(to), format: format}
+func NewWriter(to io.Writer, format Format) (*Writer, error) { return ContinueWriter(to, format, 0) }
+
+// ContinueWriter makes a writer of what follows so many keys of a file, which another one wrote and flushed.
+func ContinueWriter(to io.Writer, format Format, keys int) (*Writer, error) {
+	w := &Writer{out: bufio.NewWriter(to), format: format, count: keys}
 	switch format {
 	case Text, JSONLines:
 	case CSV:
 		w.rows = csv.NewWriter(w.out)
-		return w, w.rows.Write(columnNames)
+		if keys == 0 {
+			return w, w.rows.Write(columnNames)
+		}
 	case JSON:
-		_, err := w.out.WriteString("[")
-		return w, err
+		if keys == 0 {
+			_, err := w.out.WriteString("[")
+			return w, err
+		}
 	default:
 		return nil, invalid(fmt.Sprintf("the format of an export must be %s, %s, %s or %s", Text, CSV, JSON, JSONLines))
 	}
@@ -101,14 +108,19 @@ func (w *Writer) writeRow(k *Key) error {
 
 // Close ends the file. It does not close what is written to.
 func (w *Writer) Close() error {
-	switch w.format {
-	case CSV:
-		w.rows.Flush()
-		if err := w.rows.Error(); err != nil {
+	if w.format == JSON {
+		if _, err := w.out.WriteString("\n]\n"); err != nil {
 			return err
 		}
-	case JSON:
-		if _, err := w.out.WriteString("\n]\n"); err != nil {
+	}
+	return w.Flush()
+}
+
+// Flush writes what is buffered.
+func (w *Writer) Flush() error {
+	if w.rows != nil {
+		w.rows.Flush()
+		if err := w.rows.Error(); err != nil {
 			return err
 		}
 	}
