@@ -30,7 +30,7 @@ func (n pages) KeysAfter(_ context.Context, _ fleet.KeySelection, after fleet.Ke
 
 func validationOf(concurrency int, test KeyTester) *validation {
 	g := ValidatedGroup{Group: fleet.Group{ID: 1}, Settings: settings.Values{KeyValidationConcurrency: concurrency, KeyValidationTimeout: time.Minute}}
-	return &validation{group: g, keys: pages(operationPage), test: test, log: zap.NewNop(), pace: time.NewTimer(0)}
+	return &validation{group: g, keys: pages(500), test: test, log: zap.NewNop(), pace: time.NewTimer(0)}
 }
 
 func TestValidationRunsAtItsConcurrency(t *testing.T) {
@@ -48,7 +48,7 @@ func TestValidationRunsAtItsConcurrency(t *testing.T) {
 			mu.Unlock()
 			return KeyTest{Class: fleet.ClassOK}, nil
 		})
-		page, _, err := v.keys.KeysAfter(t.Context(), fleet.KeySelection{}, 0, operationPage)
+		page, _, err := v.keys.KeysAfter(t.Context(), fleet.KeySelection{}, 0, 500)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestValidationOfKeysThatGo(t *testing.T) {
 		}
 		return KeyTest{Class: fleet.ClassUpstream}, nil
 	})
-	page, _, err := v.keys.KeysAfter(t.Context(), fleet.KeySelection{}, 0, operationPage)
+	page, _, err := v.keys.KeysAfter(t.Context(), fleet.KeySelection{}, 0, 500)
 	if err != nil {
 		t.Fatal(err)
 	}
