@@ -112,6 +112,8 @@ func (a *API) buildRoutes() error {
 	api.UseMiddleware(a.authenticate(api))
 	a.mountSession(api)
 	a.mountGroups(api)
+	a.mountGroupCopy(api)
+	a.mountMembers(api)
 	a.mountKeys(api)
 	a.mountKeyActions(api)
 	a.mountOperations(api)

@@ -31,6 +31,11 @@ type Store interface {
 	// DeleteGroupAt takes ifRevision as UpdateGroup does.
 	DeleteGroupAt(ctx context.Context, id fleet.GroupID, ifRevision int64) (revision int64, err error)
 
+	// CopyGroup makes a group like another one, without its keys.
+	CopyGroup(ctx context.Context, c fleet.GroupCopy) (fleet.Group, error)
+	// OrderGroups takes every group once, else CodeConflict.
+	OrderGroups(ctx context.Context, ids []fleet.GroupID) (revision int64, err error)
+
 	// AddKeys leaves out values that the group has already and counts them as duplicates.
 	AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error)
 	Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, next string, err error)

@@ -78,41 +78,47 @@ func (s *Store) CreateGroup(ctx context.Context, g fleet.Group) (created fleet.G
 }
 
 func (s *Store) createGroup(ctx context.Context, box *secret.Box, g fleet.Group) (fleet.Group, error) {
-	g.ID = 0
-	row, err := rowOfGroup(g)
-	if err != nil {
-		return fleet.Group{}, translate("creating the group", err)
-	}
+	var row groupRow
 	var members []memberRow
-	err = s.write(ctx, "creating the group", func(ctx context.Context, tx bun.Tx) error {
-		if row.Revision, err = bump(ctx, tx, configurationRevision); err != nil {
+	err := s.write(ctx, "creating the group", func(ctx context.Context, tx bun.Tx) error {
+		revision, err := bump(ctx, tx, configurationRevision)
+		if err != nil {
 			return err
 		}
-		row.ID, row.Secrets = 0, "" // set by a try that the database undid
-		if err := s.stillSealing(ctx, tx, box); err != nil {
-			return err
-		}
-		row.CreatedAt = micros(now())
-		row.UpdatedAt = row.CreatedAt
-		if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
-			return nameTaken(err)
-		}
-		if row.Secrets, err = sealGroup(box, row.ID, g); err != nil {
-			return err
-		}
-		if row.Secrets != "" {
-			if _, err := tx.NewUpdate().Model(&row).Column("secrets").WherePK().Exec(ctx); err != nil {
-				return err
-			}
-		}
-		g.ID = fleet.GroupID(row.ID)
-		members, err = writeMembers(ctx, tx, g)
+		row, members, err = s.insertGroup(ctx, tx, box, g, revision)
 		return err
 	})
 	if err != nil {
 		return fleet.Group{}, err
 	}
 	return row.group(s.sealer, members)
+}
+
+// insertGroup stores g as a new group, in a transaction that has raised the configuration to revision.
+func (s *Store) insertGroup(ctx context.Context, tx bun.Tx, box *secret.Box, g fleet.Group, revision int64) (row groupRow, members []memberRow, err error) {
+	if err := s.stillSealing(ctx, tx, box); err != nil {
+		return row, nil, err
+	}
+	g.ID = 0
+	if row, err = rowOfGroup(g); err != nil {
+		return row, nil, err
+	}
+	row.Revision, row.CreatedAt = revision, micros(now())
+	row.UpdatedAt = row.CreatedAt
+	if _, err := tx.NewInsert().Model(&row).Exec(ctx); err != nil {
+		return row, nil, nameTaken(err)
+	}
+	if row.Secrets, err = sealGroup(box, row.ID, g); err != nil {
+		return row, nil, err
+	}
+	if row.Secrets != "" {
+		if _, err := tx.NewUpdate().Model(&row).Column("secrets").WherePK().Exec(ctx); err != nil {
+			return row, nil, err
+		}
+	}
+	g.ID = fleet.GroupID(row.ID)
+	members, err = writeMembers(ctx, tx, g)
+	return row, members, err
 }
 
 // UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodePreconditionFailed. Kind never

@@ -42,6 +42,9 @@ func testGroups(t *testing.T, open opener) {
 	t.Run("Names", func(t *testing.T) { testGroupNames(t, open(t)) })
 	t.Run("Revisions", func(t *testing.T) { testGroupRevisions(t, open(t)) })
 	t.Run("Members", func(t *testing.T) { testMembers(t, open(t)) })
+	t.Run("Copy", func(t *testing.T) { testCopyGroup(t, open(t)) })
+	t.Run("Join", func(t *testing.T) { testJoinAggregates(t, open(t)) })
+	t.Run("Order", func(t *testing.T) { testOrderGroups(t, open(t)) })
 	t.Run("Delete", func(t *testing.T) { testDeleteGroup(t, open(t)) })
 }
 
