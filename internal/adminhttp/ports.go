@@ -22,6 +22,9 @@ type Store interface {
 	// SaveSettingsAt is all or nothing. ifRevision, unless 0, must be that of the last change of a setting, else CodePreconditionFailed.
 	SaveSettingsAt(ctx context.Context, set map[string]string, reset []string, ifRevision int64) (revision int64, err error)
 
+	// Fingerprint is what records show of a proxy key.
+	Fingerprint(key secret.Text) string
+
 	// Groups are all groups in the order of Sort and Name.
 	Groups(ctx context.Context) ([]fleet.Group, error)
 	Group(ctx context.Context, id fleet.GroupID) (fleet.Group, error)
