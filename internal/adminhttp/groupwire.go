@@ -18,7 +18,7 @@ import (
 func (a *API) wireGroup(g fleet.Group, reveal bool) adminapi.Group {
 	return adminapi.Group{
 		ID: idText(g.ID), Name: g.Name, DisplayName: g.DisplayName, Description: g.Description,
-		Kind: string(g.Kind), Channel: string(g.Channel), Sort: g.Sort, ProxyPath: "/proxy/" + g.Name,
+		Kind: string(g.Kind), Channel: string(g.Channel), Sort: g.Sort, ProxyPath: proxyPath(g),
 		Upstreams:           mapped(g.Upstreams, func(u fleet.Upstream) adminapi.Upstream { return adminapi.Upstream(u) }),
 		ProxyKeys:           mapped(g.ProxyKeys, func(t secret.Text) string { return shown(t, reveal) }),
 		ParamOverrides:      mapped(g.ParamOverrides, wireOverride),

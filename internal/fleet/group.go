@@ -112,3 +112,13 @@ type Member struct {
 	Weight  int // share of the requests within its tier, 0 to 1000; 0 switches it off
 	Tier    int // 1 serves first; tier n+1 gets nothing while tier n can serve
 }
+
+// GroupCopy says what a copy of a group differs in. Its keys are no part of the copy.
+type GroupCopy struct {
+	From        GroupID
+	Name        string
+	DisplayName string
+	// Join makes the copy a member, with the weight and tier of the original, of every aggregate that the original is a member
+	// of.
+	Join bool
+}

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -41,6 +42,9 @@ func testGroups(t *testing.T, open opener) {
 	t.Run("Names", func(t *testing.T) { testGroupNames(t, open(t)) })
 	t.Run("Revisions", func(t *testing.T) { testGroupRevisions(t, open(t)) })
 	t.Run("Members", func(t *testing.T) { testMembers(t, open(t)) })
+	t.Run("Copy", func(t *testing.T) { testCopyGroup(t, open(t)) })
+	t.Run("Join", func(t *testing.T) { testJoinAggregates(t, open(t)) })
+	t.Run("Order", func(t *testing.T) { testOrderGroups(t, open(t)) })
 	t.Run("Delete", func(t *testing.T) { testDeleteGroup(t, open(t)) })
 }
 
@@ -102,7 +106,13 @@ func testGroupRevisions(t *testing.T, s *sqlstore.Store) {
 	}
 	g.Description = "two"
 	_, err := s.UpdateGroup(t.Context(), g, g.Revision)
-	wantCode(t, err, fleet.CodeConflict)
+	wantCode(t, err, fleet.CodePreconditionFailed)
+	_, err = s.DeleteGroupAt(t.Context(), g.ID, g.Revision)
+	wantCode(t, err, fleet.CodePreconditionFailed)
+	var stale *fleet.Error
+	if !errors.As(err, &stale) || stale.Revision != first.Revision {
+		t.Errorf("the refusal %v does not say that the group is at %d", err, first.Revision)
+	}
 	if got := must(s.Group(t.Context(), g.ID))(t); got.Description != "one" {
 		t.Errorf("the loser wrote %q", got.Description)
 	}
