@@ -372,17 +372,20 @@ func (w *walker) items(n *yaml.Node, place string, read func(n *yaml.Node, place
 	}
 }
 
+// textTags are what the parser finds in values without a tag: any of them is a text where one is wanted.
+var textTags = []string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp"}
+
 func (w *walker) text(n *yaml.Node, place string, into *string) bool {
 	w.lines[place] = n.Line
-	switch {
-	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || n.ShortTag() == "!!binary":
+	switch tag := n.ShortTag(); {
+	case n.Kind != yaml.ScalarNode || tag == "!!null":
 		w.fault(n, place, "must be a text, not %s", whatIs(n))
 		return false
-	case n.Tag == sealedTag || n.Tag == omittedTag:
+	case tag == sealedTag || tag == omittedTag:
 		w.fault(n, place, "is no secret, and must stand there as it is")
 		return false
-	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!"):
-		w.fault(n, place, "has the tag %s; there are only %s and %s", clip(n.Tag), sealedTag, omittedTag)
+	case !slices.Contains(textTags, tag):
+		w.fault(n, place, "has the tag %s; there are only %s and %s", clip(tag), sealedTag, omittedTag)
 		return false
 	}
 	*into = n.Value

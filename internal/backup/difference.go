@@ -67,25 +67,45 @@ func linesOf(n *yaml.Node) []string {
 	return strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
 }
 
-// difference gives the lines that only one side has, with a sign before them, and a few of what is around them.
+// difference gives the lines that only one side has, with a sign before them, and a few of what is around them. It goes
+// member by member, so that what happens to look alike in two of them is not taken for the same.
 func difference(old, now []string) []string {
-	begin := 0
-	for begin < len(old) && begin < len(now) && old[begin] == now[begin] {
-		begin++
-	}
-	end := 0
-	for end < len(old)-begin && end < len(now)-begin && old[len(old)-1-end] == now[len(now)-1-end] {
-		end++
-	}
 	var all []string
-	for _, line := range old[:begin] {
-		all = append(all, "  "+line)
-	}
-	all = append(all, compare(old[begin:len(old)-end], now[begin:len(now)-end])...)
-	for _, line := range old[len(old)-end:] {
-		all = append(all, "  "+line)
+	before, after := members(old), members(now)
+	for len(before) > 0 || len(after) > 0 {
+		switch {
+		case len(after) == 0 || len(before) > 0 && !hasMember(after, before[0][0]):
+			all = append(all, signed("- ", before[0])...)
+			before = before[1:]
+		case len(before) == 0 || !hasMember(before, after[0][0]):
+			all = append(all, signed("+ ", after[0])...)
+			after = after[1:]
+		default: // both stand in the order in which the encoder writes them
+			all = append(all, compare(before[0], after[0])...)
+			before, after = before[1:], after[1:]
+		}
 	}
 	return hunks(all)
+}
+
+// members parts lines where a member begins in the first column.
+func members(lines []string) [][]string {
+	var parts [][]string
+	for i, line := range lines {
+		if i == 0 || !strings.HasPrefix(line, " ") {
+			parts = append(parts, nil)
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], line)
+	}
+	return parts
+}
+
+func hasMember(parts [][]string, line string) bool {
+	name, _, _ := strings.Cut(line, ":")
+	return slices.ContainsFunc(parts, func(part []string) bool {
+		other, _, _ := strings.Cut(part[0], ":")
+		return other == name
+	})
 }
 
 // compare finds the longest common sequence of lines.
