@@ -46,6 +46,8 @@ type dialect struct {
 	rewrite func(ctx context.Context, db *bun.DB) error
 	// records makes the way to insert request records, for one transaction.
 	records func(tx bun.Tx) recordInserter
+	// insertKeys adds, in their order, those of a group's keys that are not there, and tells their digests. No digest comes twice.
+	insertKeys func(ctx context.Context, tx bun.Tx, rows []keyRow) (inserted map[string]bool, err error)
 	// reclaim gives free pages back to the file system; nil where the database does so by itself.
 	reclaim func(ctx context.Context, db *bun.DB, pages int) (freed int, err error)
 }

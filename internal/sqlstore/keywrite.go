@@ -211,21 +211,26 @@ func (s *Store) SetKeyState(ctx context.Context, which fleet.KeySelection, state
 func (s *Store) DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error) {
 	var deleted []fleet.KeyID
 	err := s.eachSelected(ctx, "deleting keys", which, func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error {
-		if err := deleteKeys(ctx, tx, ids); err != nil {
-			return err
-		}
-		gone := make([]deletedKeyRow, len(ids))
-		for i, id := range ids {
-			gone[i] = deletedKeyRow{KeyID: id, GroupID: int64(which.Group), Revision: revision, DeletedAt: s.stamp(now())}
-		}
-		_, err := tx.NewInsert().Model(&gone).Exec(ctx)
-		return err
+		return s.deleteAndRemember(ctx, tx, which.Group, ids, revision)
 	}, func(ids []int64) {
 		for _, id := range ids {
 			deleted = append(deleted, fleet.KeyID(id))
 		}
 	})
 	return deleted, err
+}
+
+// deleteAndRemember deletes keys of a group, and lets other nodes know.
+func (s *Store) deleteAndRemember(ctx context.Context, tx bun.Tx, group fleet.GroupID, ids []int64, revision int64) error {
+	if err := deleteKeys(ctx, tx, ids); err != nil {
+		return err
+	}
+	gone := make([]deletedKeyRow, len(ids))
+	for i, id := range ids {
+		gone[i] = deletedKeyRow{KeyID: id, GroupID: int64(group), Revision: revision, DeletedAt: s.stamp(now())}
+	}
+	_, err := tx.NewInsert().Model(&gone).Exec(ctx)
+	return err
 }
 
 // deleteKeys deletes keys and what is counted of them.

@@ -29,6 +29,7 @@ var mysqlDialect = dialect{
 	offered:    func(column string) string { return "VALUES(" + column + ")" },
 	updateEach: updateJoin,
 	bytes:      binary,
+	insertKeys: insertMissingKeys,
 	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertPlain, mysqlAddUsage, false) },
 }
 

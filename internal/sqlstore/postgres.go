@@ -28,6 +28,7 @@ var postgresDialect = dialect{
 	returning:  true,
 	updateEach: updateFromValues,
 	bytes:      func(value []byte) any { return bun.Safe(`'\x` + hex.EncodeToString(value) + "'::bytea") },
+	insertKeys: insertKeyArrays,
 	records:    func(tx bun.Tx) recordInserter { return arrayInsert{tx} },
 }
 

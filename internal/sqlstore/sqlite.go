@@ -51,6 +51,7 @@ var sqliteDialect = dialect{
 	updateEach: updateFromValues,
 	bytes:      binary,
 	rewrite:    rewriteSQLite,
+	insertKeys: insertKeysPrepared,
 	records:    func(tx bun.Tx) recordInserter { return newPreparedInsert(tx, insertOrIgnore, sqliteAddUsage, true) },
 	reclaim:    reclaimSQLite,
 }

@@ -28,13 +28,14 @@ const passphrase = "correct horse"
 func runSuite(t *testing.T, database fresh) {
 	open := func(t testing.TB) *sqlstore.Store { return openAt(t, database(t), passphrase) }
 	for name, test := range map[string]func(*testing.T, opener){
-		"Settings": testSettings,
-		"Groups":   testGroups,
-		"Keys":     testKeys,
-		"Deltas":   testKeyDeltas,
-		"Copy":     testCopy,
-		"Records":  testRecords,
-		"Stats":    testStats,
+		"Settings":   testSettings,
+		"Groups":     testGroups,
+		"Keys":       testKeys,
+		"Deltas":     testKeyDeltas,
+		"Copy":       testCopy,
+		"Records":    testRecords,
+		"Stats":      testStats,
+		"Operations": testOperations,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}

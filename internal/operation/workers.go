@@ -1,0 +1,197 @@
+package operation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"math"
+	"strconv"
+
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/keyfile"
+)
+
+// importKeys adds the keys of the file, a step at a time. The position is the number of entries gone through; they are read again
+// and passed over by who goes on.
+func (s *Service) importKeys(ctx context.Context, r *Run) error {
+	step := importStep{service: s, run: r}
+	_, err := s.readEntries(&inputReader{ctx: ctx, store: s.Store, id: r.ID}, r.Options.Format, func(e *keyfile.Entry) error {
+		if int64(e.Number) <= r.Position {
+			return ctx.Err()
+		}
+		step.entries, step.position = append(step.entries, *e), int64(e.Number)
+		if len(step.entries) < StepKeys {
+			return nil
+		}
+		return step.write(ctx)
+	})
+	if err == nil {
+		err = step.write(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Settle(ctx)
+}
+
+// importStep gathers entries and writes them.
+type importStep struct {
+	service  *Service
+	run      *Run
+	entries  []keyfile.Entry
+	position int64 // behind them
+}
+
+// write does one step.
+func (i *importStep) write(ctx context.Context) error {
+	if len(i.entries) == 0 {
+		return nil
+	}
+	keys := make([]keyfile.Key, 0, len(i.entries))
+	for _, e := range i.entries {
+		if e.Fault != "" {
+			continue
+		}
+		if i.run.Options.Disabled {
+			e.Key.State, e.Key.Reason, e.Key.Evidence, e.Key.Failures, e.Key.Cooldowns = fleet.KeyDisabled, "added_disabled", "", 0, nil
+		}
+		keys = append(keys, e.Key)
+	}
+	var next Progress
+	var result []byte
+	err := i.service.Store.ImportKeys(ctx, i.run.claim, i.run.GroupID, keys, func(added []bool) (Progress, []byte) {
+		var became outcomes
+		counts := make(map[string]int64, 3)
+		at := 0
+		for _, e := range i.entries {
+			outcome := Rejected
+			if e.Fault == "" {
+				if outcome = Duplicate; added[at] {
+					outcome = Added
+				}
+				at++
+			}
+			counts[outcome]++
+			became.add(e.Number, e.Line, outcome, e.Fault)
+		}
+		next, result = i.run.Next(len(i.entries), i.position, counts), became.encode()
+		return next, result
+	})
+	if err != nil {
+		return err
+	}
+	i.run.Keep(next, result)
+	i.entries = i.entries[:0]
+	i.service.Changed()
+	return ctx.Err()
+}
+
+// pageOf reads the next keys that an operation goes through, and the position behind them; more says that there are others.
+func (s *Service) pageOf(ctx context.Context, r *Run, limit int) (page []fleet.Key, position int64, more bool, err error) {
+	which := fleet.KeySelection{Group: sourceOf(&r.Operation), State: r.Options.State}
+	page, next, err := s.Store.KeysAfter(ctx, which, fleet.KeyID(r.Position), limit)
+	if next == 0 {
+		return page, behindAll, false, err
+	}
+	return page, int64(next), true, err
+}
+
+// behindAll is the position of no key.
+const behindAll = math.MaxInt64
+
+// copyKeys adds the keys of another group, with all that is said of them. Entries and lines of the result count them.
+func (s *Service) copyKeys(ctx context.Context, r *Run) error {
+	for more := true; more; {
+		var page []fleet.Key
+		var err error
+		step := importStep{service: s, run: r}
+		if page, step.position, more, err = s.pageOf(ctx, r, StepKeys); err != nil {
+			return err
+		}
+		for i := range page {
+			number := int(r.Done) + i + 1
+			step.entries = append(step.entries, keyfile.Entry{Line: number, Number: number, Key: FileKey(&page[i])})
+		}
+		if err := step.write(ctx); err != nil {
+			return err
+		}
+	}
+	return s.Settle(ctx)
+}
+
+// FileKey is what a file says of a key.
+func FileKey(k *fleet.Key) keyfile.Key {
+	return keyfile.Key{
+		Value: k.Value, State: k.State, Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures, Cooldowns: k.Cooldowns,
+	}
+}
+
+// exportKeys writes the keys into the result, one page a step. Behind the last page there is no position to go on from, so the
+// end of the file is not written twice.
+func (s *Service) exportKeys(ctx context.Context, r *Run) error {
+	for r.Position != behindAll {
+		page, position, more, err := s.pageOf(ctx, r, fleet.MaxPage)
+		if err != nil {
+			return err
+		}
+		var piece bytes.Buffer
+		w, err := keyfile.ContinueWriter(&piece, r.Options.Format, int(r.Done))
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			k := FileKey(&page[i])
+			if err := w.Write(&k); err != nil {
+				return err
+			}
+		}
+		end := w.Flush
+		if !more {
+			end = w.Close
+		}
+		if err := end(); err != nil {
+			return err
+		}
+		p := r.Next(len(page), position, map[string]int64{"exported": int64(len(page))})
+		if err := r.Advance(ctx, p, piece.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleted is one line of the result of a deletion.
+type deleted struct {
+	ID      string `json:"id"`
+	Outcome string `json:"outcome"`
+}
+
+// deleteKeys deletes, a step at a time.
+func (s *Service) deleteKeys(ctx context.Context, r *Run) error {
+	which := fleet.KeySelection{Group: r.GroupID, State: r.Options.State}
+	for more := true; more; {
+		var next Progress
+		var result []byte
+		err := s.Store.DeleteSomeKeys(ctx, r.claim, which, fleet.KeyID(r.Position), func(ids []fleet.KeyID) (Progress, []byte) {
+			var lines bytes.Buffer
+			encoder := json.NewEncoder(&lines)
+			position := r.Position
+			for _, id := range ids {
+				position = int64(id)
+				_ = encoder.Encode(deleted{ID: strconv.FormatInt(position, 10), Outcome: "deleted"}) // a buffer takes everything
+			}
+			more = len(ids) == StepKeys
+			next, result = r.Next(len(ids), position, map[string]int64{"deleted": int64(len(ids))}), lines.Bytes()
+			return next, result
+		})
+		if err != nil {
+			return err
+		}
+		r.Keep(next, result)
+		s.Changed()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return s.Settle(ctx)
+}
