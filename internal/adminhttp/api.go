@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/operation"
 	"gpt-load/internal/secret"
 	"gpt-load/pkg/adminapi"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	Tester   Tester
 	Reloader Reloader
 	Nodes    Nodes
+	// Operations begins and shows long bulk work; make it with RefuseKey.
+	Operations *operation.Service
 	// Ready lists the parts of the node; every one must be ready for GET /readyz to answer 200. It must be quick.
 	Ready func() []Check
 	// CheckParamPath tells whether a text is a path of a param override: jsonbody.ParsePath without its result.
@@ -56,8 +59,8 @@ type API struct {
 
 // New checks the options and builds the routes. It starts nothing.
 func New(o Options) (*API, error) {
-	if o.AuthKey.IsEmpty() || o.Logger == nil || o.Store == nil || o.Pools == nil || o.Tester == nil || o.Reloader == nil || o.Nodes == nil || o.Ready == nil || o.CheckParamPath == nil {
-		return nil, errors.New("adminhttp.New: AuthKey, Logger, Store, Pools, Tester, Reloader, Nodes, Ready and CheckParamPath are all needed")
+	if o.AuthKey.IsEmpty() || o.Logger == nil || o.Store == nil || o.Pools == nil || o.Tester == nil || o.Reloader == nil || o.Nodes == nil || o.Operations == nil || o.Ready == nil || o.CheckParamPath == nil {
+		return nil, errors.New("adminhttp.New: AuthKey, Logger, Store, Pools, Tester, Reloader, Nodes, Operations, Ready and CheckParamPath are all needed")
 	}
 	if err := o.CORS.check(); err != nil {
 		return nil, err
@@ -111,6 +114,7 @@ func (a *API) buildRoutes() error {
 	a.mountGroups(api)
 	a.mountKeys(api)
 	a.mountKeyActions(api)
+	a.mountOperations(api)
 	a.mountSettings(api)
 	a.mountRecords(api)
 	a.mountStatistics(api)

@@ -150,7 +150,7 @@ func TestCORSIsAsConfigured(t *testing.T) {
 func TestAnyOriginWithCredentialsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	options := adminhttp.Options{
-		AuthKey: secret.New(authKey), Logger: zap.NewNop(), Store: w.store, Pools: w, Tester: w, Reloader: w, Nodes: w,
+		AuthKey: secret.New(authKey), Logger: zap.NewNop(), Store: w.store, Pools: w, Tester: w, Reloader: w, Nodes: w, Operations: w.operations,
 		Ready: func() []adminhttp.Check { return nil }, CheckParamPath: func(string) error { return nil },
 		CORS: adminhttp.CORS{Enabled: true, AllowedOrigins: []string{"*"}, AllowCredentials: true},
 	}

@@ -55,6 +55,9 @@ func mask(t secret.Text) string {
 	return adminapi.MaskPrefix + t.Tail()
 }
 
+// RefuseKey says why a value that could be a key is not taken for one; empty when it is.
+func RefuseKey(value string) string { return maskedFault(value) }
+
 // maskedFault is for a secret that was sent back as it was shown.
 func maskedFault(value string) string {
 	if strings.HasPrefix(value, adminapi.MaskPrefix) {

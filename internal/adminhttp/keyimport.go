@@ -5,21 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/keyfile"
 	"gpt-load/internal/secret"
 	"gpt-load/pkg/adminapi"
 )
 
-// Bounds of an import.
+// Bounds of what is added at once. An import of a file is an operation and has others.
 const (
-	importBatch      = 1000 // keys written in one transaction
+	importBatch      = 1000 // keys written in one call of the store
 	listedRejections = 100
 	listedKeys       = 100
-	maxImportBytes   = 64 << 20 // about a million keys of 64 bytes; more belong into several files
 )
 
-// keyImport writes keys in batches as they are read, so that its memory does not grow with the file.
+// keyImport writes keys in batches as they are read.
 type keyImport struct {
 	api      *API
 	group    fleet.GroupID
@@ -38,24 +39,39 @@ func (a *API) newImport(group fleet.GroupID, disabled bool) *keyImport {
 	}
 }
 
-// read imports everything a reader holds.
-func (i *keyImport) read(ctx context.Context, r io.Reader) error {
-	counted := &countingReader{r: r}
-	err := scanKeys(counted, func(k scannedKey) error { return i.take(ctx, k) })
-	i.result.BytesScanned += counted.n
-	return err
+// read adds the keys of a text, in any format of which only the values are said.
+func (i *keyImport) read(ctx context.Context, text string) error {
+	r, err := keyfile.NewReader(strings.NewReader(text), keyfile.Options{Refuse: maskedFault})
+	if err != nil {
+		return err
+	}
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			i.result.BytesScanned += int64(len(text))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e.Fault == "" && e.Key.SaysMore() {
+			e.Fault = "says more than its value; import it as a file, with POST /groups/{id}/keys/import"
+		}
+		if err := i.take(ctx, e.Line, e.Key.Value, e.Fault); err != nil {
+			return err
+		}
+	}
 }
 
-func (i *keyImport) take(ctx context.Context, k scannedKey) error {
-	i.line = k.line
-	if k.fault != "" {
+func (i *keyImport) take(ctx context.Context, line int, value secret.Text, fault string) error {
+	i.line = line
+	if fault != "" {
 		i.result.Rejected++
 		if len(i.result.Rejections) < listedRejections {
-			i.result.Rejections = append(i.result.Rejections, adminapi.KeyRejected{Line: k.line, Reason: k.fault})
+			i.result.Rejections = append(i.result.Rejections, adminapi.KeyRejected{Line: line, Reason: fault})
 		}
 		return nil
 	}
-	value := secret.New(k.value)
 	if i.seen[value.Reveal()] {
 		i.result.Duplicates++
 		return nil
@@ -105,40 +121,10 @@ func (i *keyImport) finish(ctx context.Context, err error) (*answer[adminapi.Key
 	return nil, fleet.NewError(fleet.CodeUnavailable, partly, err)
 }
 
-// countingReader counts what was read.
-type countingReader struct {
-	r io.Reader
-	n int64
-}
-
-// Read implements io.Reader.
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
-}
-
-// boundedReader ends with CodeTooLarge when more than left bytes come. Before each read it moves the deadlines of
-// the connection, so that a slow upload may take its time while a stalled one ends.
-type boundedReader struct {
-	r    io.Reader
-	left int64
-	call *call
-}
-
-// Read implements io.Reader.
-func (b *boundedReader) Read(p []byte) (int, error) {
-	b.call.extend(usualTimeout)
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left+1)])
-	if b.left -= int64(n); b.left < 0 {
-		return n, fleet.NewError(fleet.CodeTooLarge, fmt.Sprintf("the upload is larger than %d MiB; split it into several files", maxImportBytes>>20), nil)
+// keyFault says why a text cannot be a key, and nothing when it can.
+func keyFault(value string) string {
+	if why := keyfile.ValueFault(value); why != "" {
+		return why
 	}
-	if errors.Is(err, io.EOF) {
-		b.call.extend(longTimeout) // what was read last is yet to be written
-		return n, err
-	}
-	if err != nil {
-		return n, fleet.NewError(fleet.CodeInvalid, "the upload broke off before its end", err)
-	}
-	return n, err
+	return maskedFault(value)
 }

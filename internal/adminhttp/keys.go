@@ -2,10 +2,6 @@ package adminhttp
 
 import (
 	"context"
-	"errors"
-	"io"
-	"mime"
-	"mime/multipart"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,7 +25,6 @@ func (a *API) mountKeys(api huma.API) {
 		OperationID: "add-keys", Method: http.MethodPost, Path: "/groups/{id}/keys", Tags: tags, Summary: "Add keys to a standard group",
 		MaxBodyBytes: 16 << 20, BodyReadTimeout: 5 * time.Minute,
 	}, a.addKeys)
-	a.mountImport(api, tags)
 	route(api, huma.Operation{
 		OperationID: "list-keys", Method: http.MethodGet, Path: "/groups/{id}/keys", Tags: tags, Summary: "List the keys of a group, oldest first",
 	}, a.listKeys)
@@ -111,93 +106,11 @@ func (a *API) addKeys(ctx context.Context, in *struct {
 	i := a.newImport(g.ID, in.Body.Disabled)
 	for n, value := range in.Body.Keys {
 		value = strings.TrimSpace(value)
-		if err := i.take(ctx, scannedKey{line: n + 1, value: value, fault: keyFault(value)}); err != nil {
+		if err := i.take(ctx, n+1, secret.New(value), keyFault(value)); err != nil {
 			return i.finish(ctx, err)
 		}
 	}
-	return i.finish(ctx, i.read(ctx, strings.NewReader(in.Body.Text)))
-}
-
-// importInput has no Body, so that huma leaves the body to us: it is read as it comes, not held.
-type importInput struct {
-	GroupRef
-	Disabled bool `query:"disabled" doc:"Add them switched off."`
-
-	contentType string
-	body        io.Reader
-}
-
-// Resolve implements huma.Resolver to get hold of the body.
-func (in *importInput) Resolve(c huma.Context) []error {
-	in.contentType = c.Header("Content-Type")
-	in.body = &boundedReader{r: c.BodyReader(), left: maxImportBytes, call: callOf(c.Context())}
-	return nil
-}
-
-var _ huma.Resolver = (*importInput)(nil)
-
-func (a *API) mountImport(api huma.API, tags []string) {
-	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Description: "Keys with newlines, spaces, tabs, commas or semicolons between them, or a JSON list of strings."}}
-	op := huma.Operation{
-		OperationID: "import-keys", Method: http.MethodPost, Path: "/groups/{id}/keys/import", Tags: tags, Summary: "Import keys from a text file",
-		Description: "At most 64 MiB, read as it comes. What was added before an error stays; the error says how much.",
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/plain": text}},
-	}
-	routeWithin(longTimeout, api, op, a.importKeys)
-	// Added after the registration: seeing a form, huma would read the body itself.
-	op.RequestBody.Content["multipart/form-data"] = &huma.MediaType{Schema: &huma.Schema{
-		Type: huma.TypeObject, Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary"}},
-	}}
-}
-
-func (a *API) importKeys(ctx context.Context, in *importInput) (*answer[adminapi.KeyImport], error) {
-	g, err := a.keyGroup(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	kind, parameters, err := mime.ParseMediaType(in.contentType)
-	if err != nil && in.contentType != "" {
-		return nil, invalid("Content-Type", "must be text/plain or multipart/form-data")
-	}
-	i := a.newImport(g.ID, in.Disabled)
-	switch kind {
-	case "multipart/form-data":
-		return i.finish(ctx, i.readForm(ctx, multipart.NewReader(in.body, parameters["boundary"])))
-	case "", "text/plain", "text/csv", "application/json", "application/octet-stream":
-		return i.finish(ctx, i.read(ctx, in.body))
-	}
-	return nil, invalid("Content-Type", "must be text/plain or multipart/form-data, not "+clip(kind))
-}
-
-// readForm imports every file of a form.
-func (i *keyImport) readForm(ctx context.Context, form *multipart.Reader) error {
-	for files := 0; ; {
-		part, err := form.NextPart()
-		if errors.Is(err, io.EOF) {
-			if files == 0 {
-				return invalid("file", "the form holds no file; send it as the field \"file\"")
-			}
-			return nil
-		}
-		if err != nil {
-			return formFault(err)
-		}
-		if part.FileName() == "" && part.FormName() != "file" {
-			continue
-		}
-		files++
-		if err := i.read(ctx, part); err != nil {
-			return formFault(err)
-		}
-	}
-}
-
-// formFault leaves our own errors alone and says of any other that the form is at fault.
-func formFault(err error) error {
-	if fleet.CodeOf(err) != fleet.CodeInternal {
-		return err
-	}
-	return fleet.NewError(fleet.CodeInvalid, "the body is not a whole multipart/form-data form", err)
+	return i.finish(ctx, i.read(ctx, in.Body.Text))
 }
 
 // storedStates are the states that a store can filter by.

@@ -1,13 +1,8 @@
 package adminhttp_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"mime/multipart"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,87 +47,6 @@ func TestAddKeysByListAndText(t *testing.T) {
 	refused(t, err, adminapi.CodeInvalid)
 	_, err = w.client.AddKeys(t.Context(), "99", adminapi.KeyInput{Text: "sk-1"})
 	refused(t, err, adminapi.CodeNotFound)
-}
-
-func TestImportFiles(t *testing.T) {
-	w := newWorld(t)
-	g := w.group(openai("a"))
-	var file strings.Builder
-	for i := range 2500 {
-		fmt.Fprintf(&file, "sk-import-%05d\n", i)
-	}
-	file.WriteString("sk-import-00007\n\x01junk\n" + strings.Repeat("x", 5000) + "\n")
-	result, err := w.client.ImportKeys(t.Context(), g.ID, strings.NewReader(file.String()), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result.Added != 2500 || result.Duplicates != 1 || result.Rejected != 2 || result.BytesScanned != int64(file.Len()) {
-		t.Errorf("result %d added, %d duplicates, %d rejected, %d bytes", result.Added, result.Duplicates, result.Rejected, result.BytesScanned)
-	}
-	if len(result.Rejections) != 2 || result.Rejections[0].Line != 2502 || result.Rejections[1].Line != 2503 {
-		t.Errorf("rejections %+v", result.Rejections)
-	}
-	if counts := w.Counts(1); counts.Active != 2500 {
-		t.Errorf("the pool counts %+v", counts)
-	}
-
-	var form bytes.Buffer
-	writer := multipart.NewWriter(&form)
-	_ = writer.WriteField("note", "sk-not-a-file")
-	part, err := writer.CreateFormFile("file", "keys.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.WriteString(part, "\ufeffsk-form-1\nsk-form-2\n")
-	if err := writer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	status, _, body := w.raw(http.MethodPost, "/groups/"+g.ID+"/keys/import", http.Header{"Content-Type": {writer.FormDataContentType()}}, form.String())
-	if status != http.StatusOK || !strings.Contains(body, `"added":2`) {
-		t.Errorf("a form answered %d %s", status, body)
-	}
-}
-
-func TestImportsThatCannotBe(t *testing.T) {
-	w := newWorld(t)
-	g := w.group(openai("a"))
-	path := "/groups/" + g.ID + "/keys/import"
-	for name, c := range map[string]struct {
-		contentType, body string
-		status            int
-		says              string
-	}{
-		"broken list":   {"text/plain", `["sk-canary-list" sk]`, 422, "JSON list"},
-		"cut list":      {"text/plain", `["sk-canary-list"`, 422, "cut off"},
-		"two lists":     {"text/plain", `["a"] ["b"]`, 422, "one list only"},
-		"form, no file": {"multipart/form-data; boundary=x", "--x--\r\n", 422, "no file"},
-		"form, cut":     {"multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nsk-1234", 422, "whole"},
-		"picture":       {"image/png", "x", 422, "text/plain"},
-		"no media type": {"/;;", "x", 422, "text/plain"},
-		"empty file":    {"text/plain", "", 200, `"added":0`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			status, _, body := w.raw(http.MethodPost, path, http.Header{"Content-Type": {c.contentType}}, c.body)
-			if status != c.status || !strings.Contains(body, c.says) || strings.Contains(body, "canary") {
-				t.Errorf("answered %d %s", status, body)
-			}
-		})
-	}
-}
-
-func TestAnImportThatIsTooLargeSaysWhatStands(t *testing.T) {
-	w := newWorld(t)
-	g := w.group(openai("a"))
-	// One key of the right size first, then spaces until the bound is passed.
-	file := io.MultiReader(strings.NewReader(keyLines(1000)), io.LimitReader(spaces{}, 65<<20))
-	_, err := w.client.ImportKeys(t.Context(), g.ID, file, false)
-	e := refused(t, err, adminapi.CodeTooLarge)
-	if !strings.Contains(e.Message, "after adding 1000 keys") || !strings.Contains(e.Message, "64 MiB") {
-		t.Errorf("says %q", e.Message)
-	}
-	if counts := w.Counts(1); counts.Active != 1000 {
-		t.Errorf("the pool counts %+v", counts)
-	}
 }
 
 func keyLines(n int) string {

@@ -25,6 +25,7 @@ import (
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
+	bulk "gpt-load/internal/operation"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/sqlstore"
 	"gpt-load/pkg/adminapi"
@@ -43,6 +44,8 @@ type world struct {
 	logs   *observer.ObservedLogs
 	server *httptest.Server
 	client *adminclient.Client // with AUTH_KEY as bearer
+	// operations are worked on until the test ends.
+	operations *bulk.Service
 
 	mu        sync.Mutex
 	now       time.Time
@@ -73,9 +76,20 @@ func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
 		Version:        "2.0.0-test", Clock: w.clock,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
+	options.Operations = bulk.NewService(bulk.ServiceOptions{
+		Store: w.store, Node: "node-1", Log: options.Logger, RefuseValue: adminhttp.RefuseKey, Settle: w.settle,
+	})
 	for _, c := range change {
 		c(&options)
 	}
+	w.operations = options.Operations
+	ctx, end := context.WithCancel(context.WithoutCancel(t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() { _ = w.operations.Run(ctx) }) // always nil
+	t.Cleanup(func() {
+		end()
+		running.Wait()
+	})
 	api, err := adminhttp.New(options)
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +177,28 @@ func (w *world) lastRevision() int64 {
 		return 0
 	}
 	return w.revisions[len(w.revisions)-1]
+}
+
+// settle brings the pools to what the store holds.
+func (w *world) settle(ctx context.Context) error {
+	return w.store.EachKey(ctx, 0, func(keys []fleet.Key) error {
+		for _, k := range keys {
+			w.pools.Ensure(k.GroupID).Put(k)
+		}
+		return nil
+	})
+}
+
+// ended waits for the end of an operation that begins without an error.
+func (w *world) ended(o adminapi.Operation, err error) adminapi.Operation {
+	w.t.Helper()
+	if err == nil {
+		o, err = w.client.WaitOperation(w.t.Context(), o.ID, nil)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return o
 }
 
 // Counts implements adminhttp.Pools.

@@ -47,6 +47,11 @@ type Entry struct {
 	Key    Key
 }
 
+// SaysMore reports whether anything but the value is said.
+func (k *Key) SaysMore() bool {
+	return k.Weight != 0 || k.Notes != "" || len(k.Tags) > 0 || k.State != "" || k.Reason != "" || k.Evidence != "" || k.Failures != 0 || len(k.Cooldowns) > 0
+}
+
 // ValueFault says why a text cannot be a key, and nothing when it can: what no HTTP header can carry.
 func ValueFault(value string) string {
 	switch {

@@ -18,6 +18,7 @@ import (
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/maintenance"
+	"gpt-load/internal/operation"
 	"gpt-load/internal/proxy"
 	"gpt-load/internal/rediscluster"
 	"gpt-load/internal/requestlog"
@@ -68,6 +69,7 @@ type node struct {
 	records                       *requestlog.Recorder
 	proxy                         *proxy.Handler
 	jobs                          *maintenance.Runner
+	operations                    *operation.Service
 	server                        *http.Server
 	// endRequests ends the contexts of all requests.
 	endRequests context.CancelCauseFunc
@@ -133,6 +135,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
+	n.openOperations()
 	return n.openServer()
 }
 
@@ -200,6 +203,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	jobs.run("keys by the bus", func(ctx context.Context) error { return follow(ctx, n.staleKeys, n.feed.CatchUp) })
 	jobs.run("tidings", n.tidings.run)
 	jobs.run("verdicts for other nodes", n.verdicts.Run)
+	jobs.run("operations", n.workOnOperations)
 	jobs.run("membership", n.announce)
 	jobs.run("use of the database", n.announceUse)
 	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),

@@ -22,7 +22,7 @@ import (
 func (n *node) openServer() error {
 	admin, err := adminhttp.New(adminhttp.Options{
 		AuthKey: n.Config.AuthKey, Logger: n.Log.Named("admin"), Store: n.store, Pools: livePools{n}, Tester: tester{n.proxy},
-		Reloader: reloader{n}, Nodes: n, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
+		Reloader: reloader{n}, Nodes: n, Operations: n.operations, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
 		CORS:           n.cors(),
 		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started,
 	})

@@ -15,13 +15,14 @@ type inputWriter struct {
 	id     ID
 	seq    int
 	bytes  int64
+	most   int64
 	buffer []byte
 }
 
 // Write implements io.Writer.
 func (w *inputWriter) Write(p []byte) (int, error) {
-	if w.bytes += int64(len(p)); w.bytes > MaxInputBytes {
-		return 0, fleet.NewError(fleet.CodeTooLarge, fmt.Sprintf("the upload is larger than %d MiB; compress it with gzip or split it into several files", MaxInputBytes>>20), nil)
+	if w.bytes += int64(len(p)); w.bytes > w.most {
+		return 0, fleet.NewError(fleet.CodeTooLarge, fmt.Sprintf("the upload is larger than %d MiB; compress it with gzip or split it into several files", w.most>>20), nil)
 	}
 	w.buffer = append(w.buffer, p...)
 	for len(w.buffer) >= ChunkBytes {

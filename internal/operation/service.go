@@ -53,6 +53,8 @@ type ServiceOptions struct {
 	Changed func()
 	// Settle lets this node serve by what is in the store, before an operation that changed keys ends; nil for nothing to do.
 	Settle func(ctx context.Context) error
+	// MaxInputBytes bounds a file as it is sent; 0 takes the usual MaxInputBytes.
+	MaxInputBytes int64
 	// RefuseValue says why a value that could be a key is not wanted; it may be nil.
 	RefuseValue func(value string) string
 }
@@ -71,6 +73,9 @@ func NewService(o ServiceOptions) *Service {
 	}
 	if o.Settle == nil {
 		o.Settle = func(context.Context) error { return nil }
+	}
+	if o.MaxInputBytes == 0 {
+		o.MaxInputBytes = MaxInputBytes
 	}
 	s := &Service{ServiceOptions: o, wake: make(chan struct{}, 1)}
 	s.workers = map[Kind]Worker{Import: s.importKeys, Deletion: s.deleteKeys, Export: s.exportKeys, Copy: s.copyKeys}
@@ -136,15 +141,16 @@ func (s *Service) Upload(ctx context.Context, o Operation, file io.Reader) (Oper
 		s.Log.Warn("an upload that broke off could not be ended; that is done later", zap.Int64("operation", int64(o.ID)), zap.Error(aborted))
 	}
 	if known != nil && known.Code != fleet.CodeUnavailable {
-		known = fleet.NewError(known.Code, known.Message+"; nothing was changed", known.Cause)
-		return Operation{}, known
+		told := *known
+		told.Message += "; nothing was changed"
+		return Operation{}, &told
 	}
 	return Operation{}, err
 }
 
 // upload stores the file and reads it at the same time, so that what is wrong with it as a whole is known at its end.
 func (s *Service) upload(ctx context.Context, o Operation, file io.Reader) (Operation, error) {
-	kept := &inputWriter{ctx: ctx, store: s.Store, id: o.ID}
+	kept := &inputWriter{ctx: ctx, store: s.Store, id: o.ID, most: s.MaxInputBytes}
 	both := io.TeeReader(file, kept)
 	entries, err := s.readEntries(both, o.Options.Format, func(*keyfile.Entry) error { return nil })
 	if err != nil {

@@ -2,7 +2,6 @@ package adminclient
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,20 +9,9 @@ import (
 	"gpt-load/pkg/adminapi"
 )
 
-// AddKeys adds keys to a standard group, at most 16 MiB of them; ImportKeys takes more.
+// AddKeys adds keys to a standard group, at most 16 MiB of them, before it returns; ImportKeys takes more, and files.
 func (c *Client) AddKeys(ctx context.Context, group string, in adminapi.KeyInput) (adminapi.KeyImport, error) {
 	return call[adminapi.KeyImport](ctx, c, request{method: http.MethodPost, path: at("groups", group, "keys"), json: in})
-}
-
-// ImportKeys adds the keys of a text, which is sent as it is read, at most 64 MiB.
-func (c *Client) ImportKeys(ctx context.Context, group string, text io.Reader, disabled bool) (adminapi.KeyImport, error) {
-	var query url.Values
-	if disabled {
-		query = url.Values{"disabled": {"true"}}
-	}
-	return call[adminapi.KeyImport](ctx, c, request{
-		method: http.MethodPost, path: at("groups", group, "keys", "import"), query: query, body: text, contentType: "text/plain; charset=utf-8",
-	})
 }
 
 // KeyFilter narrows a page of keys. Zero fields do not filter.
