@@ -12,6 +12,12 @@
 //   - thousands of request records a second into PostgreSQL: none lost, none twice, and what requests notice;
 //   - how long a change takes to be in force on the other nodes.
 //
+// With -keys it starts PostgreSQL and a node, and measures the administration of many keys:
+//
+//   - imports of a million keys, into an empty group and beside a million, their memory, and what requests notice;
+//   - pages of the keys that are there then, and the deletion of all that are invalid;
+//   - the validation of 100,000 keys, and an import into SQLite.
+//
 // It compares within one run and prints ratios, because absolute times belong to the machine. It exits with 1 when a
 // promise is broken. Everything runs on loopback; it ends by itself.
 package main
@@ -31,7 +37,8 @@ func main() {
 	target := flag.String("target", "", "internal: the upstream of a role")
 	binary := flag.String("binary", "", "the gpt-load binary to measure; empty builds it")
 	ofFleet := flag.Bool("fleet", false, "measure a fleet instead of one node")
-	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady, cost, records or propagation")
+	ofKeys := flag.Bool("keys", false, "measure the administration of many keys")
+	only := flag.String("only", "", "measure one part: choice, scan, proxy or streams; of a fleet: steady, cost, records or propagation; of keys: million, validation or file")
 	quick := flag.Bool("quick", false, "fewer rounds, for a look rather than a figure")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -49,6 +56,9 @@ func main() {
 	parts := []part{{"choice", benchChoice}, {"scan", benchScan}, {"proxy", benchProxy}, {"streams", benchStreams}}
 	if *ofFleet {
 		parts = []part{{"steady", benchSteady}, {"cost", benchCost}, {"records", benchRecords}, {"propagation", benchPropagation}}
+	}
+	if *ofKeys {
+		parts = []part{{"file", benchFile}, {"million", benchMillion}, {"validation", benchValidation}}
 	}
 	for _, p := range parts {
 		if *only == "" || *only == p.name {

@@ -158,39 +158,45 @@ func familyCPU(pid int, children bool) time.Duration {
 	return used
 }
 
-// flow sends flowRate requests a second for d, whether or not the earlier ones are answered, and returns how long each took,
-// and what CPU the processes used meanwhile, in seconds per second.
+// flow sends flowRate requests a second for d, and returns how long each took, and what CPU the processes used meanwhile, in
+// seconds per second.
 func (m *recordsMeasurement) flow(ctx context.Context, d time.Duration) (latencies, map[string]float64, error) {
-	const between = time.Second / flowRate
+	before, begun := m.cpuTimes(), time.Now()
+	took, err := paced(ctx, m.client, m.f.node(1).addr, m.body, flowRate, d)
+	used := map[string]float64{}
+	for name, now := range m.cpuTimes() {
+		used[name] = (now - before[name]).Seconds() / time.Since(begun).Seconds()
+	}
+	m.sent += int64(len(took))
+	return took, used, err
+}
+
+// paced sends rate requests a second for d, whether or not the earlier ones are answered, and returns how long each took.
+func paced(ctx context.Context, client *http.Client, url string, body []byte, rate int, d time.Duration) (latencies, error) {
+	between := time.Second / time.Duration(rate)
 	total := int(d / between)
-	l := load{url: m.f.node(1).addr, key: testenv.AuthKey, size: flowSize}
+	l := load{url: url, key: testenv.AuthKey, size: flowSize}
 	want := int64(len(answer(l.size)))
 	took := make(latencies, total)
 	errs := make([]error, total)
 	tick := time.NewTicker(between)
 	defer tick.Stop()
-	before, begun := m.cpuTimes(), time.Now()
 	var all sync.WaitGroup
 	for i := range total {
 		select {
 		case <-ctx.Done():
 			all.Wait()
-			return nil, nil, ctx.Err()
+			return nil, ctx.Err()
 		case <-tick.C:
 		}
 		all.Go(func() {
 			begun := time.Now()
-			errs[i] = l.once(ctx, m.client, m.body, want)
+			errs[i] = l.once(ctx, client, body, want)
 			took[i] = time.Since(begun)
 		})
 	}
 	all.Wait()
-	used := map[string]float64{}
-	for name, now := range m.cpuTimes() {
-		used[name] = (now - before[name]).Seconds() / time.Since(begun).Seconds()
-	}
-	m.sent += int64(total)
-	return took, used, errors.Join(errs...)
+	return took, errors.Join(errs...)
 }
 
 // newFlowClient keeps as many connections as a slow moment needs.

@@ -79,7 +79,6 @@ func transport(wait time.Duration) *http.Transport {
 		TLSHandshakeTimeout:   dialTimeout,
 		ResponseHeaderTimeout: wait,
 		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   revealConcurrency,
 	}
 }
 

@@ -240,8 +240,8 @@ func TestInterrupt(t *testing.T) {
 func TestImportOfTooMuch(t *testing.T) {
 	w := newWorld(t)
 	w.withGroup(t, 0)
-	large := w.write(t, "large.txt", strings.Repeat("\n", 65<<20))
-	w.fails(t, 1, "larger than 64 MiB", "", "keys", "import", "openai", large)
+	large := w.write(t, "large.txt", strings.Repeat("\n", 257<<20))
+	w.fails(t, 1, "larger than 256 MiB", "", "keys", "import", "openai", large)
 	r := w.run(t, "sk-canary-fine\nsk-canary-\x01-not-fine\n", "keys", "import", "openai", "--disabled")
 	if r.code != 1 || !strings.Contains(r.out, "1 added, 0 there already or repeated, 1 rejected") || !strings.Contains(r.err, "line 2: ") || strings.Contains(r.err, "canary") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.err)
@@ -250,9 +250,12 @@ func TestImportOfTooMuch(t *testing.T) {
 		t.Errorf("disabled keys:\n%s", out)
 	}
 	w.fails(t, 1, "holds no id", "", "keys", "delete", "openai", "-")
-	// A key that a text cannot give back.
+	// A key that only quotation marks keep together in a text.
 	w.must(t, `["sk-canary with spaces"]`, "keys", "import", "openai")
-	w.fails(t, 1, "--output json", "", "keys", "export", "openai", "--reveal", "--file", "out.txt")
+	if out := w.must(t, "", "keys", "export", "openai", "--reveal", "--state", adminapi.KeyActive); !strings.HasSuffix(out, "\n\"sk-canary with spaces\"\n") {
+		t.Errorf("exported %q", out)
+	}
+	w.fails(t, 1, "nothing was changed", "[\"sk-canary-half", "keys", "import", "openai")
 	if left, err := filepath.Glob(filepath.Join(w.dir, "*out.txt*")); err != nil || len(left) > 0 {
 		t.Errorf("it left %v, %v", left, err)
 	}

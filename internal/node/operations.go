@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"gpt-load/internal/adminhttp"
+	"gpt-load/internal/maintenance"
 	"gpt-load/internal/operation"
 )
 
@@ -20,6 +21,7 @@ func (n *node) openOperations() {
 			return n.feed.CatchUp(ctx)
 		},
 	})
+	n.operations.Handle(operation.Validation, maintenance.ValidationOperation(n.validatedGroups, n.store, n.testKey, n.Log.Named("validation")))
 }
 
 // workOnOperations begins when the database has been reached.

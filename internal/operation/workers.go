@@ -19,6 +19,9 @@ func (s *Service) importKeys(ctx context.Context, r *Run) error {
 		if int64(e.Number) <= r.Position {
 			return ctx.Err()
 		}
+		if e.Fault == "" {
+			e.Fault = notKept(&e.Key)
+		}
 		step.entries, step.position = append(step.entries, *e), int64(e.Number)
 		if len(step.entries) < StepKeys {
 			return nil
@@ -32,6 +35,14 @@ func (s *Service) importKeys(ctx context.Context, r *Run) error {
 		return err
 	}
 	return s.Settle(ctx)
+}
+
+// notKept says what a file says of a key and the store has no place for: it must not get lost without a word.
+func notKept(k *keyfile.Key) string {
+	if k.Weight > 1 || k.Notes != "" || len(k.Tags) > 0 {
+		return "has a weight, notes or tags, which this version does not keep; leave them out"
+	}
+	return ""
 }
 
 // importStep gathers entries and writes them.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/operation"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/sqlstore"
 )
@@ -26,12 +27,25 @@ type contents struct {
 	settings map[string]string
 	groups   []fleet.Group
 	keys     map[fleet.KeyID]string
+	files    map[string]string // of operations
 }
 
 func contentsOf(t testing.TB, s *sqlstore.Store) contents {
 	t.Helper()
 	ctx := context.Background()
-	c := contents{settings: must(s.Settings(ctx))(t), groups: must(s.Groups(ctx))(t), keys: make(map[fleet.KeyID]string)}
+	c := contents{settings: must(s.Settings(ctx))(t), groups: must(s.Groups(ctx))(t), keys: make(map[fleet.KeyID]string), files: make(map[string]string)}
+	page, _ := must2(s.Operations(ctx, operation.Query{Limit: fleet.MaxPage}))(t)
+	for _, o := range page {
+		for _, stream := range []operation.Stream{operation.Input, operation.Result} {
+			for seq := 0; ; seq++ {
+				piece := must(s.Chunk(ctx, o.ID, stream, seq))(t)
+				if piece == nil {
+					break
+				}
+				c.files[fmt.Sprint(o.ID, stream, seq)] = string(piece)
+			}
+		}
+	}
 	if err := s.EachKey(ctx, 0, func(keys []fleet.Key) error {
 		for _, k := range keys {
 			c.keys[k.ID] = k.Value.Reveal()
@@ -47,6 +61,9 @@ func (c contents) same(t testing.TB, other contents) {
 	t.Helper()
 	if !maps.Equal(c.settings, other.settings) {
 		t.Errorf("the settings differ")
+	}
+	if !maps.Equal(c.files, other.files) {
+		t.Errorf("the files of operations differ")
 	}
 	if fmt.Sprint(c.groups) != fmt.Sprint(other.groups) {
 		t.Errorf("the groups differ")
@@ -77,11 +94,37 @@ func filled(t testing.TB, dsn, passphrase string, keys int) contents {
 			t.Fatal(err)
 		}
 	}
+	fillFiles(t, s)
 	c := contentsOf(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// fillFiles begins an import whose file has several pieces, and gives an operation a result.
+func fillFiles(t testing.TB, s *sqlstore.Store) {
+	t.Helper()
+	ctx := context.Background()
+	groups := must(s.Groups(ctx))(t)
+	upload := must(s.CreateOperation(ctx, operation.Operation{Kind: operation.Import, GroupID: groups[0].ID, State: operation.Uploading}))(t)
+	for seq := range 20 {
+		if err := s.AppendInput(ctx, upload.ID, seq, []byte(fmt.Sprintf("sk-file-%d\x00\xff", seq))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(s.CreateOperation(ctx, operation.Operation{Kind: operation.Export, GroupID: groups[1].ID, State: operation.Waiting}))(t)
+	o, _, err := s.ClaimOperation(ctx, "node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := operation.Claim{ID: o.ID, Number: o.Claim}
+	if err := s.AdvanceOperation(ctx, claim, operation.Progress{}, []byte("sk-exported")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.FinishOperation(ctx, claim, operation.Succeeded, ""); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // testRekey goes through the three kinds of a change, in a row.

@@ -33,6 +33,9 @@ func (s *Store) rekeyCheck(ctx context.Context, r *Rekeying, box *secret.Box, st
 	if err := s.checkGroups(ctx, box, done, fault); err != nil {
 		return err
 	}
+	if err := s.checkChunks(ctx, box, fault); err != nil {
+		return err
+	}
 	total, err := s.countKeys(ctx)
 	if err != nil {
 		return err

@@ -253,8 +253,19 @@ func (w *canaryWorld) keyTests() {
 // operatorMistakes are refused without repeating what was secret in them.
 func (w *canaryWorld) operatorMistakes() {
 	ctx := w.t.Context()
-	result, err := w.admin.ImportKeys(ctx, w.group, strings.NewReader("sk-fine-key-0001\n"+canaryRejected+"\x01\x02\n"+strings.Repeat(canaryRejected, 2000)+"\n"), false)
-	if err != nil || result.Rejected == 0 || sings(fmt.Sprint(result)) != "" {
+	result, err := w.admin.ImportKeys(ctx, w.group, strings.NewReader("sk-fine-key-0001\n"+canaryRejected+"\x01\x02\n"+strings.Repeat(canaryRejected, 2000)+"\n"), adminclient.ImportOptions{})
+	if err == nil {
+		result, err = w.admin.WaitOperation(ctx, result.ID, nil)
+	}
+	if err == nil {
+		err = w.admin.EachOutcome(ctx, result.ID, func(o adminapi.OperationOutcome) error {
+			if sings(fmt.Sprint(o)) != "" {
+				w.t.Errorf("the result of an import tells %v", o)
+			}
+			return nil
+		})
+	}
+	if err != nil || result.Counts["rejected"] == 0 || sings(fmt.Sprint(result)) != "" {
 		w.t.Errorf("import: %.500s, %v", fmt.Sprint(result), err)
 	}
 	for name, err := range map[string]error{
