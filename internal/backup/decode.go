@@ -23,6 +23,7 @@ type Reader struct {
 	stream     stream
 	passphrase secret.Text
 	sealer     *Sealer // nil before a sealed file's first document, and for any other file
+	remember   bool
 }
 
 // NewReader reads from r as it is called. The passphrase may be empty for a file without sealed secrets.
@@ -30,8 +31,12 @@ func NewReader(r io.Reader, passphrase secret.Text) *Reader {
 	return &Reader{stream: stream{r: bufio.NewReaderSize(r, 64<<10)}, passphrase: passphrase}
 }
 
-// Sealer seals as this file is sealed, and gives each secret that was read the form that it had. It is nil for a file
-// without sealed secrets.
+// Remember makes the reader keep the sealed form of everything that it reads, about 400 bytes for each secret, for a
+// file that is written over this one.
+func (r *Reader) Remember() { r.remember = true }
+
+// Sealer seals as this file is sealed, and after Remember gives each secret that was read the form that it had. It is nil
+// for a file without sealed secrets.
 func (r *Reader) Sealer() *Sealer { return r.sealer }
 
 // Document reads the first document. Errors: *FileError, ErrNoPassphrase, ErrWrongPassphrase, or the reader's own.
@@ -127,7 +132,9 @@ func (w *walker) readSealer(n *yaml.Node) {
 		w.fatal = ErrWrongPassphrase
 		return
 	}
-	sealer.remember(kindCheck, checkText, check)
+	if w.reader.remember {
+		sealer.remember(kindCheck, checkText, check)
+	}
 	w.reader.sealer = sealer
 }
 
@@ -301,7 +308,9 @@ func (w *walker) secretOr(n *yaml.Node, place string, k kind, into *string) bool
 		w.fault(n, place, "%v", err)
 		return false
 	}
-	w.reader.sealer.remember(k, text, n.Value)
+	if w.reader.remember {
+		w.reader.sealer.remember(k, text, n.Value)
+	}
 	*into = text
 	return true
 }

@@ -239,6 +239,8 @@ func text(s string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
 	odd := func(r rune) bool { return r != '\n' && r != ' ' && !unicode.IsPrint(r) }
 	switch {
+	case s == "<<": // the encoder does not know that this would be a merge
+		n.Style = yaml.DoubleQuotedStyle
 	case strings.ContainsFunc(s, odd), strings.Contains(s, "\n") && (strings.Contains(s, " \n") || strings.TrimSpace(s) != s):
 		n.Style = yaml.DoubleQuotedStyle
 	case strings.Contains(s, "\n"):

@@ -12,6 +12,8 @@ import (
 
 	"gpt-load/internal/backup"
 	"gpt-load/internal/secret"
+	"gpt-load/pkg/adminapi"
+	"gpt-load/pkg/adminclient"
 )
 
 func TestWrongFiles(t *testing.T) {
@@ -95,6 +97,37 @@ func TestWrongConfigurations(t *testing.T) {
 	apply(t, client, mustRead(t, moved), backup.Options{Prune: true})
 	if plan, err := backup.PlanChanges(mustRead(t, moved), runningOf(t, client), backup.Options{Prune: true}); err != nil || !plan.Empty() {
 		t.Errorf("after a change of channel: %+v, %v", plan, err)
+	}
+}
+
+// TestSomebodyElse changes a group between the plan and its application.
+func TestSomebodyElse(t *testing.T) {
+	client := newInstance(t)
+	file := "gpt_load_backup: 1\nsettings: {max_retries: 1}\ngroups:\n  - {name: a, channel: openai, upstreams: [{url: https://a.example}]}\n"
+	apply(t, client, mustRead(t, file), backup.Options{})
+	wanted := mustRead(t, strings.Replace(file, "max_retries: 1", "max_retries: 2", 1)+"  - {name: b, channel: openai, upstreams: [{url: https://b.example}]}\n")
+	wanted.Groups[0].Description = "mine"
+	plan, err := backup.PlanChanges(wanted, runningOf(t, client), backup.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := "theirs"
+	g, err := client.GroupByName(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ChangeGroup(t.Context(), g.ID, adminapi.GroupPatch{Description: &theirs}, 0); err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	_, err = plan.Apply(t.Context(), client, func(c backup.Change) { made = append(made, c.Setting+c.Group) })
+	var broken *backup.ApplyError
+	if !errors.As(err, &broken) || adminclient.CodeOf(err) != adminapi.CodeConflict || broken.Doing != "changing the group a" || strings.Join(made, " ") != "max_retries" {
+		t.Errorf("made %v, then %v", made, err)
+	}
+	apply(t, client, wanted, backup.Options{})
+	if plan, err := backup.PlanChanges(wanted, runningOf(t, client), backup.Options{}); err != nil || !plan.Empty() {
+		t.Errorf("done again, the plan is %+v, %v", plan, err)
 	}
 }
 

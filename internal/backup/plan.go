@@ -174,7 +174,7 @@ func check(want *Document, have *Running, o Options) error {
 	var faults []Fault
 	seen := make(map[string]bool, len(want.Groups))
 	for i, g := range want.Groups {
-		place := placeOf(i)
+		place := want.placeOf(i)
 		if name := strings.ToLower(g.Name); seen[name] && name != "" {
 			faults = append(faults, want.faultAt(place+".name", "another group of the file has this name; names that differ only in case count as the same"))
 		}
@@ -201,11 +201,17 @@ func check(want *Document, have *Running, o Options) error {
 	return nil
 }
 
-func placeOf(group int) string { return fmt.Sprintf("groups[%d]", group) }
+// placeOf is where a group stands in its file; without a file, such as from GPT-Load 1.x, its name has to do.
+func (d *Document) placeOf(group int) string {
+	if d.lines == nil {
+		return "group " + d.Groups[group].Name
+	}
+	return fmt.Sprintf("groups[%d]", group)
+}
 
 func checkGroup(want *Document, i int, g Group, have *Running, ids map[string]fleet.GroupID, rules fleet.GroupRules) []Fault {
 	var faults []Fault
-	place := placeOf(i)
+	place := want.placeOf(i)
 	if old := have.find(g.Name); old != nil && old.Kind != g.Kind {
 		faults = append(faults, want.faultAt(place+".kind", fmt.Sprintf("the group is there as %s, and a kind cannot be changed; delete it first, or take another name", old.Kind)))
 	}

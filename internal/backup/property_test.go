@@ -143,6 +143,7 @@ func export(t *testing.T, client *adminclient.Client, earlier []byte) []byte {
 func readFile(t *testing.T, file []byte) (*backup.Document, *backup.Sealer) {
 	t.Helper()
 	r := backup.NewReader(bytes.NewReader(file), passphrase)
+	r.Remember()
 	d, err := r.Document()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, file)
