@@ -13,14 +13,17 @@ import (
 
 	"gpt-load/internal/backup"
 	"gpt-load/internal/config"
+	"gpt-load/internal/fleet"
+	"gpt-load/internal/keyfile"
 	"gpt-load/internal/secret"
+	"gpt-load/pkg/adminclient"
 )
 
 // backupExport is one run of export.
 type backupExport struct {
 	*app
 	passphrase givenKey
-	omit       bool
+	omit, keys bool
 	path       string
 }
 
@@ -44,6 +47,7 @@ asked for on a terminal. Without it nobody can open the secrets of the file agai
 	e.passphrase.addTo(c.Flags(), "text")
 	c.Flags().BoolVar(&e.omit, "omit-secrets", false, "leave the secrets out; an import then keeps what the installation has")
 	c.Flags().StringVar(&e.path, "file", "", "write to this `file`, with mode 0600, whole or not at all; an earlier export is replaced, nothing else")
+	c.Flags().BoolVar(&e.keys, "keys", false, "with the provider keys, sealed")
 	return a.withServer(c)
 }
 
@@ -56,7 +60,7 @@ func (e *backupExport) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := e.client(usualWait)
+	client, err := e.client(longWait)
 	if err != nil {
 		return err
 	}
@@ -64,21 +68,73 @@ func (e *backupExport) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	write := func(w io.Writer) error { return backup.Write(w, &configuration.Document, sealer) }
+	keys := 0
+	write := func(w io.Writer) error {
+		err := backup.Write(w, &configuration.Document, sealer)
+		if err == nil && e.keys {
+			keys, err = e.writeKeys(ctx, client, configuration, sealer, w)
+		}
+		return err
+	}
 	if e.path == "" {
 		return write(e.Out)
 	}
 	if err := replaceFile(e.path, write); err != nil {
 		return err
 	}
-	e.note("%s and %s in %s", counted(int64(len(configuration.Groups)), "group"), counted(int64(len(configuration.Settings)), "setting"), e.path)
+	what := counted(int64(len(configuration.Groups)), "group") + " and " + counted(int64(len(configuration.Settings)), "setting")
+	if e.keys {
+		what += " with " + keysInWords(keys)
+	}
+	e.note("%s in %s", what, e.path)
 	return nil
+}
+
+// writeKeys writes the keys of every standard group; one without keys gets a document, too, which says so.
+func (e *backupExport) writeKeys(ctx context.Context, client *adminclient.Client, configuration *backup.Running, sealer *backup.Sealer, w io.Writer) (n int, err error) {
+	sum := 0
+	for _, g := range configuration.Groups {
+		if there, _ := configuration.Group(g.Name); g.Kind == fleet.KindStandard {
+			sum += total(there.KeyCounts)
+		}
+	}
+	progress := e.newKeyProgress("exporting keys", int64(sum))
+	defer progress.finish()
+	for _, g := range configuration.Groups {
+		if g.Kind != fleet.KindStandard {
+			continue
+		}
+		there, _ := configuration.Group(g.Name)
+		page, written := make([]keyfile.Key, 0, backup.KeysPerDocument), 0
+		flush := func() error {
+			n, written = n+len(page), written+1
+			progress.add(int64(len(page)))
+			err := backup.WriteKeys(w, sealer, g.Name, page)
+			page = page[:0]
+			return err
+		}
+		err := e.eachGroupKey(ctx, client, there.ID, func(k keyfile.Key) error {
+			if page = append(page, k); len(page) < backup.KeysPerDocument {
+				return nil
+			}
+			return flush()
+		})
+		if err == nil && (len(page) > 0 || written == 0) {
+			err = flush()
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // readPassphrase gives none where secrets are left out.
 func (e *backupExport) readPassphrase(ctx context.Context) (secret.Text, error) {
 	given := len(e.passphrase.ways()) > 0
 	switch {
+	case e.omit && e.keys:
+		return secret.Text{}, usage(errors.New("provider keys are secrets, and --omit-secrets leaves those out"), "keep one of --keys and --omit-secrets")
 	case e.omit && given:
 		return secret.Text{}, usage(errors.New("a passphrase is given, and --omit-secrets leaves nothing to seal"), "keep one of them")
 	case e.omit:
@@ -118,7 +174,11 @@ func (e *backupExport) sealer(passphrase secret.Text) (*backup.Sealer, error) {
 	}
 	defer func() { _ = f.Close() }() // nothing was written
 	earlier := backup.NewReader(f, passphrase)
+	earlier.Remember()
 	_, err = earlier.Document()
+	if err == nil && e.keys {
+		err = earlier.EachKeys(func(string, []keyfile.Key) error { return nil }) // their sealed forms are remembered
+	}
 	var broken *backup.FileError
 	switch {
 	case errors.As(err, &broken):

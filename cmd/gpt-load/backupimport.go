@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,11 +23,15 @@ type backupImport struct {
 	*app
 	passphrase       givenKey
 	plan, prune, yes bool
+
+	text  secret.Text // the passphrase
+	file  *os.File    // read twice where it has provider keys
+	spool string      // path of file where that is ours
 }
 
 func (a *app) importCommand() *cobra.Command {
 	i := &backupImport{app: a, passphrase: newPassphrase("the passphrase of the backup", false)}
-	c := a.leaf("import", "Make the configuration what a file of `gpt-load export` says", []string{"FILE"}, func(ctx context.Context, args []string) error {
+	c := a.leaf("import", "Make the configuration what a file of `gpt-load export` says, or bring one from GPT-Load 1.x", []string{"FILE"}, func(ctx context.Context, args []string) error {
 		return a.explainBackup(i.run(ctx, args[0]))
 	})
 	c.Long = `Shows what differs between the file and the running configuration, asks, and changes what differs; doing it again changes
@@ -42,15 +47,25 @@ standard input. The passphrase of sealed secrets comes from a file (--passphrase
 	c.Flags().BoolVar(&i.prune, "prune", false, "delete groups and reset settings that the file does not have")
 	c.Flags().BoolVarP(&i.yes, "yes", "y", false, "do not ask")
 	c.ValidArgsFunction = cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+	c.AddCommand(a.importGPTLoad1Command())
 	return a.withConnection(c)
 }
 
 func (i *backupImport) run(ctx context.Context, path string) error {
-	wanted, err := i.read(ctx, path)
+	var err error
+	if i.text, err = i.readSecret(ctx, &i.passphrase); err != nil {
+		return err
+	}
+	in, err := i.open(ctx, path)
 	if err != nil {
 		return err
 	}
-	client, err := i.client(usualWait)
+	defer i.close()
+	wanted, keys, err := i.read(ctx, in)
+	if err != nil {
+		return named(path, err)
+	}
+	client, err := i.client(longWait)
 	if err != nil {
 		return err
 	}
@@ -62,58 +77,132 @@ func (i *backupImport) run(ctx context.Context, path string) error {
 	if err != nil {
 		return named(path, err)
 	}
+	if err := i.compareKeys(ctx, client, keys, running, wanted); err != nil {
+		return err
+	}
+	return i.act(ctx, client, plan, keys)
+}
+
+// act shows the plan and, unless that is all, does it.
+func (i *backupImport) act(ctx context.Context, client *adminclient.Client, plan *backup.Plan, keys *fileKeys) error {
 	if err := i.showPlan(plan); err != nil {
 		return err
 	}
-	switch {
-	case plan.Empty():
+	if err := i.showKeys(keys); err != nil {
+		return err
+	}
+	switch different := keys.different(i.prune); {
+	case plan.Empty() && !different:
 		return nil
 	case i.plan:
 		return quiet(exitDifferent)
 	}
-	if err := i.confirm(ctx, applyQuestion(plan), i.yes); err != nil {
+	if err := i.confirm(ctx, i.question(plan, keys), i.yes); err != nil {
 		return err
 	}
-	_, err = i.applyPlan(ctx, client, plan)
-	return err
+	ids, err := i.applyPlan(ctx, client, plan)
+	if err != nil {
+		return err
+	}
+	return i.applyKeys(ctx, client, keys, ids)
 }
 
-// read reads the file whole and asks for its passphrase where that is needed.
-func (i *backupImport) read(ctx context.Context, path string) (*backup.Document, error) {
-	passphrase, err := i.readSecret(ctx, &i.passphrase)
-	if err != nil {
-		return nil, err
+func (i *backupImport) question(plan *backup.Plan, keys *fileKeys) string {
+	add, lost := 0, 0
+	for _, k := range keys.groups {
+		add += k.Add
+		if i.prune {
+			lost += k.Others
+		}
 	}
-	in, err := i.open(ctx, path)
-	if err != nil {
-		return nil, err
+	for _, c := range plan.Changes {
+		lost += c.LosesKeys
 	}
-	defer func() { _ = in.Close() }() // nothing was written
-	d, err := backup.NewReader(in, passphrase).Document()
-	seeker, again := in.(io.Seeker)
-	if !errors.Is(err, backup.ErrNoPassphrase) || !i.AsksPeople || !again {
-		return d, named(path, err)
+	var parts []string
+	if n := len(plan.Changes); n > 0 {
+		parts = append(parts, "make "+counted(int64(n), "change"))
 	}
-	i.passphrase.text = secret.New(asked)
-	if passphrase, err = i.readSecret(ctx, &i.passphrase); err != nil {
-		return nil, err
+	if add > 0 {
+		parts = append(parts, "add "+keysInWords(add))
 	}
-	if _, err := seeker.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("reading the file again: %w", err)
+	if lost > 0 {
+		parts = append(parts, "delete "+keysInWords(lost)+" for good")
 	}
-	d, err = backup.NewReader(in, passphrase).Document()
-	return d, named(path, err)
+	return asQuestion(parts)
 }
 
-func (i *backupImport) open(ctx context.Context, path string) (io.ReadCloser, error) {
+// asQuestion asks whether all of it shall be done.
+func asQuestion(parts []string) string {
+	question := strings.Join(parts, ", ") + "?"
+	return strings.ToUpper(question[:1]) + question[1:]
+}
+
+// read reads the file to its end, and asks for its passphrase where that is needed.
+func (i *backupImport) read(ctx context.Context, in io.Reader) (*backup.Document, *fileKeys, error) {
+	r := backup.NewReader(in, i.text)
+	d, err := r.Document()
+	if errors.Is(err, backup.ErrNoPassphrase) && i.AsksPeople && in == io.Reader(i.file) {
+		i.passphrase.text = secret.New(asked)
+		if i.text, err = i.readSecret(ctx, &i.passphrase); err != nil {
+			return nil, nil, err
+		}
+		if r, err = i.fromStart(); err != nil {
+			return nil, nil, err
+		}
+		d, err = r.Document()
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := readFileKeys(r)
+	return d, keys, err
+}
+
+// open opens the file. What can be read only once, such as a pipe, is kept in a file of its own while it is read.
+func (i *backupImport) open(ctx context.Context, path string) (io.Reader, error) {
+	var in io.Reader
 	if path == "-" {
-		return io.NopCloser(i.stdin(ctx)), nil
+		in = i.stdin(ctx)
+	} else {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, usage(fmt.Errorf("reading a file: %w", err), "")
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			i.file = f
+			return f, nil
+		}
+		in = f // closed with the process
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, usage(fmt.Errorf("reading a file: %w", err), "")
+	var err error
+	if i.file, err = os.CreateTemp("", "gpt-load-import-*"); err != nil { // with mode 0600
+		return nil, fmt.Errorf("keeping the backup while it is read: %w", err)
 	}
-	return f, nil
+	i.spool = i.file.Name()
+	return io.TeeReader(in, i.file), nil
+}
+
+func (i *backupImport) close() {
+	_ = i.file.Close() // nothing is read of it any more
+	if i.spool != "" {
+		_ = os.Remove(i.spool) // the system cleans up, too
+	}
+}
+
+func (i *backupImport) fromStart() (*backup.Reader, error) {
+	if _, err := i.file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading the backup again: %w", err)
+	}
+	return backup.NewReader(i.file, i.text), nil
+}
+
+// again reads the file once more, up to its keys.
+func (i *backupImport) again() (*backup.Reader, error) {
+	r, err := i.fromStart()
+	if err == nil {
+		_, err = r.Document()
+	}
+	return r, err
 }
 
 // named says which file is wrong, on a line of its own before everything that is wrong with it.
@@ -137,7 +226,7 @@ func (a *app) applyPlan(ctx context.Context, client *adminclient.Client, plan *b
 		}
 		return nil, broken.Err
 	}
-	if err != nil || a.wantsJSON() {
+	if err != nil || plan.Empty() || a.wantsJSON() {
 		return ids, err
 	}
 	return ids, a.say("%s made", counted(int64(made), "change"))

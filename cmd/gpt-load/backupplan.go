@@ -88,22 +88,8 @@ func sumOf(plan *backup.Plan) string {
 	}
 	stay := plan.Unchanged + plan.Kept
 	if plan.Empty() {
-		return fmt.Sprintf("nothing differs: %s as wanted, %s not asked about", counted(int64(plan.Unchanged), "group"), counted(int64(plan.Kept), "group"))
+		return fmt.Sprintf("no setting and no group differs: %s as wanted, %s not asked about", counted(int64(plan.Unchanged), "group"), counted(int64(plan.Kept), "group"))
 	}
 	return fmt.Sprintf("%s to make, %d to change, %d to delete, %d as they are; %s to change",
 		counted(int64(plan.Count(backup.Create)), "group"), updates, plan.Count(backup.Delete), stay, counted(int64(settings), "setting"))
-}
-
-func applyQuestion(plan *backup.Plan) string {
-	keys := 0
-	for _, c := range plan.Changes {
-		keys += c.LosesKeys
-	}
-	if keys > 0 {
-		return fmt.Sprintf("Make these %d changes, and delete %s for good?", len(plan.Changes), keysInWords(keys))
-	}
-	if len(plan.Changes) == 1 {
-		return "Make this change?"
-	}
-	return fmt.Sprintf("Make these %d changes?", len(plan.Changes))
 }
