@@ -18,7 +18,8 @@
 //
 //	the database is away             503 unavailable, nothing is changed
 //	committed, not yet served here   503 unavailable, the message says that it is saved and as which revision
-//	somebody else changed it first   409 conflict when If-Match was sent; without it the change is applied on top
+//	somebody else changed it first   412 precondition_failed with the present revision when If-Match was sent; without it the
+//	                                 change is applied on top
 //	the client goes away             the transaction that runs is rolled back; an import keeps what it committed
 //	                                 before, and importing the same file again counts that as duplicates
 //	a defect                         500 internal with a request id; the panic's text stays out of answer and log

@@ -30,6 +30,8 @@ var statusOf = map[fleet.Code]int{
 	fleet.CodeGone:         http.StatusGone,
 	fleet.CodeUnavailable:  http.StatusServiceUnavailable,
 	fleet.CodeInternal:     http.StatusInternalServerError,
+
+	fleet.CodePreconditionFailed: http.StatusPreconditionFailed,
 }
 
 // codeOf is for statuses that come from HTTP itself and not from a code.
@@ -63,6 +65,9 @@ func (p *problem) writeHeaders(set func(name, value string)) {
 	if p.retryAfter > 0 {
 		seconds := (p.retryAfter + time.Second - 1) / time.Second
 		set("Retry-After", strconv.Itoa(int(seconds)))
+	}
+	if p.Revision > 0 {
+		set("ETag", etag(p.Revision))
 	}
 	if p.status == http.StatusUnauthorized {
 		set("WWW-Authenticate", `Bearer realm="GPT-Load admin API"`)
@@ -128,7 +133,7 @@ func problemOf(call *call, err error) *problem {
 	var fromEcho *echo.HTTPError
 	switch {
 	case errors.As(err, &known) && known.Code != fleet.CodeInternal:
-		p.status, p.Code, p.Message = statusOf[known.Code], adminapi.Code(known.Code), known.Message
+		p.status, p.Code, p.Message, p.Revision = statusOf[known.Code], adminapi.Code(known.Code), known.Message, known.Revision
 		for _, f := range known.Fields {
 			p.Details = append(p.Details, adminapi.FieldProblem(f))
 		}

@@ -40,7 +40,7 @@ func (a *API) mountGroups(api huma.API) {
 	route(api, huma.Operation{OperationID: "get-group", Method: http.MethodGet, Path: "/groups/{id}", Tags: tags, Summary: "Get a group"}, a.getGroup)
 	route(api, huma.Operation{
 		OperationID: "change-group", Method: http.MethodPatch, Path: "/groups/{id}", Tags: tags, Summary: "Change what is sent of a group",
-		Description: "Lists are replaced whole; settings and validation are merged. Without If-Match the change goes on top of whatever is stored.",
+		Description: "Lists are replaced whole; settings and validation are merged. Without If-Match the change goes on top of whatever is stored; with it, a group that has another revision by now is refused with 412.",
 	}, a.changeGroup)
 	route(api, huma.Operation{
 		OperationID: "delete-group", Method: http.MethodDelete, Path: "/groups/{id}", Tags: tags, Summary: "Delete a group with its keys",
@@ -125,38 +125,44 @@ type groupPatch struct {
 	Body    adminapi.GroupPatch
 }
 
+func (a *API) changeGroup(ctx context.Context, in *groupPatch) (*groupAnswer, error) {
+	g, err := a.patchGroup(ctx, in.ID, in.IfMatch, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	return a.committed(ctx, g)
+}
+
 // changeTries is how often a change without If-Match is applied anew to a group that somebody else changed
 // in between. More than a few in a row means something is wrong.
 const changeTries = 5
 
-func (a *API) changeGroup(ctx context.Context, in *groupPatch) (*groupAnswer, error) {
-	only, err := parseRevision(in.IfMatch)
+// patchGroup stores what a patch makes of a group.
+func (a *API) patchGroup(ctx context.Context, id, ifMatch string, patch adminapi.GroupPatch) (fleet.Group, error) {
+	only, err := parseRevision(ifMatch)
 	if err != nil {
-		return nil, err
+		return fleet.Group{}, err
 	}
 	for try := 1; ; try++ {
-		stored, err := a.group(ctx, in.ID)
+		stored, err := a.group(ctx, id)
 		if err != nil {
-			return nil, err
+			return fleet.Group{}, err
 		}
-		if only != 0 && only != stored.Revision {
-			return nil, fleet.NewError(fleet.CodeConflict, fmt.Sprintf("somebody else changed the group: it is at revision %d, not %d; get it again and repeat the change", stored.Revision, only), nil)
+		if err := fleet.CheckRevision("the group", only, stored.Revision); err != nil {
+			return fleet.Group{}, err
 		}
 		change := groupChange{group: stored}
-		change.apply(in.Body)
+		change.apply(patch)
 		rules, err := a.rulesNow(ctx)
 		if err != nil {
-			return nil, err
+			return fleet.Group{}, err
 		}
 		if err := change.check(rules); err != nil {
-			return nil, err
+			return fleet.Group{}, err
 		}
 		updated, err := a.Store.UpdateGroup(ctx, change.group, stored.Revision)
-		if err == nil {
-			return a.committed(ctx, updated)
-		}
-		if fleet.CodeOf(err) != fleet.CodeConflict || only != 0 || try == changeTries {
-			return nil, err
+		if fleet.CodeOf(err) != fleet.CodePreconditionFailed || only != 0 || try == changeTries {
+			return updated, err
 		}
 	}
 }
@@ -170,17 +176,11 @@ func (a *API) deleteGroup(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	g, err := a.group(ctx, in.ID)
+	id, err := pathID[fleet.GroupID]("group", in.ID)
 	if err != nil {
 		return nil, err
 	}
-	if only != 0 && only != g.Revision {
-		return nil, fleet.NewError(fleet.CodeConflict, fmt.Sprintf("somebody else changed the group: it is at revision %d, not %d; look at it again", g.Revision, only), nil)
-	}
-	if err := a.Store.DeleteGroup(ctx, g.ID); err != nil {
-		return nil, err
-	}
-	revision, err := a.Store.Revision(ctx)
+	revision, err := a.Store.DeleteGroupAt(ctx, id, only)
 	if err != nil {
 		return nil, err
 	}
@@ -218,8 +218,8 @@ func (a *API) groupSettings(ctx context.Context, in *groupGet) (*answer[adminapi
 	for _, d := range settings.Table() {
 		line := wireSetting(d, system, g.Settings, in.Reveal)
 		if line.Level == adminapi.LevelGroup {
-			inherited, _ := settings.Effective(d, system, nil)
-			line.Inherited = wireValue(d, inherited, in.Reveal)
+			inherited, level := settings.Effective(d, system, nil)
+			line.Inherited, line.InheritedLevel = wireValue(d, inherited, in.Reveal), string(level)
 		}
 		list.Settings = append(list.Settings, line)
 	}
@@ -236,7 +236,7 @@ func parseRevision(ifMatch string) (int64, error) {
 	}
 	revision, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || revision <= 0 {
-		return 0, invalid("If-Match", "must be one revision, as the group's ETag gives it")
+		return 0, invalid("If-Match", "must be one revision, as ETag gives it")
 	}
 	return revision, nil
 }

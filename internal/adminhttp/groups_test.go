@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -112,11 +113,15 @@ func TestTwoAdminsDoNotOverwriteEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = w.client.ChangeGroup(t.Context(), made.ID, adminapi.GroupPatch{Description: new("second")}, made.Revision)
-	if e := refused(t, err, adminapi.CodeConflict); !strings.Contains(e.Message, "somebody else") {
+	if e := refused(t, err, adminapi.CodePreconditionFailed); e.Revision != first.Revision || !strings.Contains(e.Message, "somebody else") {
 		t.Errorf("says %q", e.Message)
 	}
 	_, err = w.client.DeleteGroup(t.Context(), made.ID, made.Revision)
-	refused(t, err, adminapi.CodeConflict)
+	refused(t, err, adminapi.CodePreconditionFailed)
+	status, header, _ := w.raw(http.MethodPatch, "/groups/"+made.ID, http.Header{"If-Match": {`"` + strconv.FormatInt(made.Revision, 10) + `"`}}, `{}`)
+	if want := `"` + strconv.FormatInt(first.Revision, 10) + `"`; status != http.StatusPreconditionFailed || header.Get("ETag") != want {
+		t.Errorf("answered %d with ETag %s, want 412 with %s", status, header.Get("ETag"), want)
+	}
 	if _, err := w.client.ChangeGroup(t.Context(), made.ID, adminapi.GroupPatch{Description: new("second")}, 0); err != nil {
 		t.Errorf("without If-Match: %v", err)
 	}
@@ -170,12 +175,12 @@ func TestEffectiveSettingsSayWhereTheyComeFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]adminapi.Setting{
-		"max_retries":     {Value: 1.0, Level: adminapi.LevelGroup, Inherited: 4.0},
+		"max_retries":     {Value: 1.0, Level: adminapi.LevelGroup, Inherited: 4.0, InheritedLevel: adminapi.LevelSystem},
 		"connect_timeout": {Value: 9.0, Level: adminapi.LevelSystem},
 		"request_timeout": {Value: 600.0, Level: adminapi.LevelDefault},
 	} {
 		s := find(t, got.Settings, name)
-		if s.Value != want.Value || s.Level != want.Level || s.Inherited != want.Inherited {
+		if s.Value != want.Value || s.Level != want.Level || s.Inherited != want.Inherited || s.InheritedLevel != want.InheritedLevel {
 			t.Errorf("%s is %+v", name, s)
 		}
 	}

@@ -14,18 +14,22 @@ import (
 type Store interface {
 	// Revision is the newest revision of settings, groups and memberships.
 	Revision(ctx context.Context) (int64, error)
+	// Revisions has beside it that of the last change of a setting.
+	Revisions(ctx context.Context) (fleet.Revisions, error)
 
 	// Settings are the system's values in canonical text, secret ones in clear.
 	Settings(ctx context.Context) (map[string]string, error)
-	SaveSettings(ctx context.Context, set map[string]string, reset []string) (revision int64, err error)
+	// SaveSettingsAt is all or nothing. ifRevision, unless 0, must be that of the last change of a setting, else CodePreconditionFailed.
+	SaveSettingsAt(ctx context.Context, set map[string]string, reset []string, ifRevision int64) (revision int64, err error)
 
 	// Groups are all groups in the order of Sort and Name.
 	Groups(ctx context.Context) ([]fleet.Group, error)
 	Group(ctx context.Context, id fleet.GroupID) (fleet.Group, error)
 	CreateGroup(ctx context.Context, g fleet.Group) (fleet.Group, error)
-	// UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodeConflict.
+	// UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodePreconditionFailed.
 	UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64) (fleet.Group, error)
-	DeleteGroup(ctx context.Context, id fleet.GroupID) error
+	// DeleteGroupAt takes ifRevision as UpdateGroup does.
+	DeleteGroupAt(ctx context.Context, id fleet.GroupID, ifRevision int64) (revision int64, err error)
 
 	// AddKeys leaves out values that the group has already and counts them as duplicates.
 	AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error)

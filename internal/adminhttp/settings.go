@@ -22,48 +22,66 @@ func (a *API) mountSettings(api huma.API) {
 	}, a.listSettings)
 	change := huma.Operation{
 		OperationID: "change-settings", Method: http.MethodPatch, Path: "/settings", Tags: tags, Summary: "Change the settings that are sent; null goes back to the default",
-		Description: "All or nothing: with one wrong value none is changed. The next request goes by the new values.",
+		Description: "All or nothing: with one wrong value none is changed. The next request goes by the new values. With If-Match, settings that somebody changed since are refused with 412.",
 	}
 	route(api, change, a.changeSettings)
+}
+
+type settingsAnswer struct {
+	ETag string `header:"ETag" doc:"The revision of the settings, for If-Match."`
+	Body adminapi.SettingList
 }
 
 func (a *API) listSettings(ctx context.Context, in *struct {
 	Reveal bool `query:"reveal" doc:"Show secrets in clear."`
 },
-) (*answer[adminapi.SettingList], error) {
-	revision, err := a.Store.Revision(ctx)
+) (*settingsAnswer, error) {
+	revisions, err := a.Store.Revisions(ctx) // before the settings: never newer than they are
 	if err != nil {
 		return nil, err
 	}
+	return a.settingsAt(ctx, revisions, in.Reveal)
+}
+
+func (a *API) settingsAt(ctx context.Context, revisions fleet.Revisions, reveal bool) (*settingsAnswer, error) {
 	system, err := a.Store.Settings(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &answer[adminapi.SettingList]{wireSettings(system, revision, in.Reveal)}, nil
+	return &settingsAnswer{ETag: etag(revisions.Settings), Body: wireSettings(system, revisions, reveal)}, nil
 }
 
-func (a *API) changeSettings(ctx context.Context, in *struct{ Body adminapi.SettingsPatch }) (*answer[adminapi.SettingList], error) {
+func (a *API) changeSettings(ctx context.Context, in *struct {
+	IfMatch string `header:"If-Match" doc:"Change the settings only if this is still their revision."`
+	Body    adminapi.SettingsPatch
+},
+) (*settingsAnswer, error) {
+	only, err := parseRevision(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
 	values, reset, faults := settingChanges(in.Body, false)
 	if err := fleet.InvalidFields(faults); err != nil {
 		return nil, err
 	}
 	if len(values)+len(reset) == 0 {
-		return a.listSettings(ctx, &struct {
-			Reveal bool `query:"reveal" doc:"Show secrets in clear."`
-		}{})
+		revisions, err := a.Store.Revisions(ctx)
+		if err == nil {
+			err = fleet.CheckRevision("the settings", only, revisions.Settings)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return a.settingsAt(ctx, revisions, false)
 	}
-	revision, err := a.Store.SaveSettings(ctx, values, reset)
+	revision, err := a.Store.SaveSettingsAt(ctx, values, reset, only)
 	if err != nil {
 		return nil, err
 	}
 	if err := a.serve(ctx, revision); err != nil {
 		return nil, err
 	}
-	system, err := a.Store.Settings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &answer[adminapi.SettingList]{wireSettings(system, revision, false)}, nil
+	return a.settingsAt(ctx, fleet.Revisions{Configuration: revision, Settings: revision}, false)
 }
 
 // settingChanges reads a map of new values, where null means reset, by the settings table. The faults come in the
@@ -96,8 +114,8 @@ func settingChanges(changes map[string]any, group bool) (values map[string]strin
 	return values, reset, faults
 }
 
-func wireSettings(system map[string]string, revision int64, reveal bool) adminapi.SettingList {
-	list := adminapi.SettingList{Revision: revision}
+func wireSettings(system map[string]string, at fleet.Revisions, reveal bool) adminapi.SettingList {
+	list := adminapi.SettingList{Revision: at.Configuration, SettingsRevision: at.Settings}
 	for _, d := range settings.Table() {
 		list.Settings = append(list.Settings, wireSetting(d, system, nil, reveal))
 	}

@@ -1,6 +1,7 @@
 package adminhttp_test
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 
@@ -62,5 +63,35 @@ func TestSettingsAreAllOrNothing(t *testing.T) {
 	same, err := w.client.ChangeSettings(t.Context(), adminapi.SettingsPatch{})
 	if err != nil || same.Revision != list.Revision {
 		t.Errorf("nothing changed revision %d to %d, %v", list.Revision, same.Revision, err)
+	}
+}
+
+func TestTwoAdminsDoNotOverwriteEachOthersSettings(t *testing.T) {
+	w := newWorld(t)
+	seen, err := w.client.ChangeSettings(t.Context(), adminapi.SettingsPatch{"max_retries": 4})
+	if err != nil || seen.SettingsRevision == 0 {
+		t.Fatalf("revision %d, %v", seen.SettingsRevision, err)
+	}
+	w.group(openai("a"))
+	after, err := w.client.Settings(t.Context(), false)
+	if err != nil || after.SettingsRevision != seen.SettingsRevision || after.Revision <= seen.Revision {
+		t.Errorf("a new group took the settings from %d to %d, the configuration from %d to %d, %v", seen.SettingsRevision, after.SettingsRevision, seen.Revision, after.Revision, err)
+	}
+	first, err := w.client.ChangeSettingsAt(t.Context(), adminapi.SettingsPatch{"max_retries": 5}, seen.SettingsRevision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, patch := range []adminapi.SettingsPatch{{"max_retries": 6}, {}} {
+		_, err = w.client.ChangeSettingsAt(t.Context(), patch, seen.SettingsRevision)
+		if e := refused(t, err, adminapi.CodePreconditionFailed); e.Status != http.StatusPreconditionFailed || e.Revision != first.SettingsRevision {
+			t.Errorf("%v: answered %d with revision %d, want 412 with %d", patch, e.Status, e.Revision, first.SettingsRevision)
+		}
+	}
+	list, err := w.client.Settings(t.Context(), false)
+	if got := find(t, list.Settings, "max_retries"); err != nil || got.Value != 5.0 || list.SettingsRevision != first.SettingsRevision {
+		t.Errorf("the loser changed %+v, %v", got, err)
+	}
+	if _, err := w.client.ChangeSettings(t.Context(), adminapi.SettingsPatch{"max_retries": 6}); err != nil {
+		t.Errorf("without If-Match: %v", err)
 	}
 }

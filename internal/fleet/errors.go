@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -12,7 +13,7 @@ type Code string
 const (
 	CodeInvalid      Code = "invalid"      // a value is wrong; Fields says which
 	CodeNotFound     Code = "not_found"    // no such thing
-	CodeConflict     Code = "conflict"     // a name or key is taken, or somebody else changed it first
+	CodeConflict     Code = "conflict"     // a name or key is taken, or what there is does not allow it now
 	CodeUnauthorized Code = "unauthorized" // no valid credential
 	CodeForbidden    Code = "forbidden"    // a valid credential that may not do this
 	CodeTooLarge     Code = "too_large"    // over a stated limit
@@ -20,6 +21,8 @@ const (
 	CodeGone         Code = "gone"         // it was there and is not remembered any more: start again from the whole
 	CodeUnavailable  Code = "unavailable"  // a store or a peer is away; trying again may help
 	CodeInternal     Code = "internal"     // a defect of ours
+
+	CodePreconditionFailed Code = "precondition_failed" // somebody else changed it first; Revision is what it is at now
 )
 
 // FieldError says what is wrong with one field, naming the limit and the remedy.
@@ -34,6 +37,8 @@ type Error struct {
 	Message string
 	Fields  []FieldError
 	Cause   error
+	// Revision is, with CodePreconditionFailed, the revision that the thing is at now.
+	Revision int64
 }
 
 // Error implements error; it leaves Cause to the log.
@@ -59,6 +64,18 @@ func (e *Error) Unwrap() error { return e.Cause }
 // NewError makes an error with a message for the caller and a cause for the log (nil for none).
 func NewError(code Code, message string, cause error) *Error {
 	return &Error{Code: code, Message: message, Cause: cause}
+}
+
+// CheckRevision returns CodePreconditionFailed when a change was made for another revision of a thing than it is at now. 0 was
+// made for any. thing is its name for people, such as "the group".
+func CheckRevision(thing string, seen, now int64) error {
+	if seen == 0 || seen == now {
+		return nil
+	}
+	return &Error{
+		Code: CodePreconditionFailed, Revision: now,
+		Message: fmt.Sprintf("somebody else changed %s: the revision is %d now, not %d; read it again and repeat the change", thing, now, seen),
+	}
 }
 
 // InvalidFields makes a CodeInvalid error, or returns nil when there is nothing wrong.

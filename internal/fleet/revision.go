@@ -4,6 +4,7 @@ package fleet
 // database has. Each starts at 0 and follows the order of commits.
 type Revisions struct {
 	Configuration int64 // of settings, groups and members
+	Settings      int64 // what Configuration was at the last change of a setting
 	Keys          int64 // of provider keys: added, changed or deleted
 }
 

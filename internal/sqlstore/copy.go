@@ -29,7 +29,7 @@ func (s *Store) CopyTo(ctx context.Context, to *Store) error {
 	if err != nil {
 		return err
 	}
-	revisions, err := s.revisions(ctx, configurationRevision, keysRevision, forgottenRevision)
+	revisions, err := s.revisions(ctx, configurationRevision, settingsRevision, keysRevision, forgottenRevision)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Store) CopyTo(ctx context.Context, to *Store) error {
 		have = map[string]int64{configurationRevision: -1}
 	}
 	if have[configurationRevision] != revisions[configurationRevision] {
-		if err := s.copyConfiguration(ctx, to, revisions[configurationRevision]); err != nil {
+		if err := s.copyConfiguration(ctx, to, revisions[configurationRevision], revisions[settingsRevision]); err != nil {
 			return err
 		}
 	}
@@ -78,7 +78,7 @@ func clearCopy(ctx context.Context, tx bun.Tx) error {
 
 // copyConfiguration replaces what is not keys. The rows may be newer than the revision, which was read before them; then
 // the next copy has them again.
-func (s *Store) copyConfiguration(ctx context.Context, to *Store, revision int64) error {
+func (s *Store) copyConfiguration(ctx context.Context, to *Store, revision, ofSettings int64) error {
 	const doing = "copying settings and groups"
 	var (
 		install  installRow
@@ -116,6 +116,9 @@ func (s *Store) copyConfiguration(ctx context.Context, to *Store, revision int64
 			return err
 		}
 		if _, err := tx.NewDelete().Model((*keyRow)(nil)).Where("group_id NOT IN (SELECT id FROM proxy_groups)").Exec(ctx); err != nil {
+			return err
+		}
+		if err := setRevision(ctx, tx, settingsRevision, ofSettings); err != nil {
 			return err
 		}
 		return setRevision(ctx, tx, configurationRevision, revision)

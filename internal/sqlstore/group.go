@@ -115,7 +115,7 @@ func (s *Store) createGroup(ctx context.Context, box *secret.Box, g fleet.Group)
 	return row.group(s.sealer, members)
 }
 
-// UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodeConflict. Kind never
+// UpdateGroup writes g whole. ifRevision, unless 0, must be the stored group's revision, else CodePreconditionFailed. Kind never
 // changes (CodeInvalid); the channel of a group that is a member of an aggregate does not either (CodeConflict).
 func (s *Store) UpdateGroup(ctx context.Context, g fleet.Group, ifRevision int64) (updated fleet.Group, err error) {
 	err = s.sealing(func(box *secret.Box) error {
@@ -165,9 +165,8 @@ func (s *Store) updateGroup(ctx context.Context, box *secret.Box, g fleet.Group,
 }
 
 func mayUpdate(ctx context.Context, tx bun.Tx, stored groupRow, g fleet.Group, ifRevision int64) error {
-	if ifRevision != 0 && ifRevision != stored.Revision {
-		return fleet.NewError(fleet.CodeConflict, fmt.Sprintf(
-			"somebody else changed the group: it has revision %d, not %d; read it again and repeat the change", stored.Revision, ifRevision), nil)
+	if err := fleet.CheckRevision("the group", ifRevision, stored.Revision); err != nil {
+		return err
 	}
 	if string(g.Kind) != stored.Kind {
 		return fleet.InvalidFields([]fleet.FieldError{{Field: "kind", Message: "cannot change; make a new group"}})
@@ -188,15 +187,26 @@ func mayUpdate(ctx context.Context, tx bun.Tx, stored groupRow, g fleet.Group, i
 // group is gone when its transaction commits; keys follow in chunks, and what a killed process leaves of them is
 // unreachable until SweepDeletedGroups runs.
 func (s *Store) DeleteGroup(ctx context.Context, id fleet.GroupID) error {
-	err := s.write(ctx, "deleting the group", func(ctx context.Context, tx bun.Tx) error {
-		if _, err := bump(ctx, tx, configurationRevision); err != nil {
+	_, err := s.DeleteGroupAt(ctx, id, 0)
+	return err
+}
+
+// DeleteGroupAt is DeleteGroup for whoever saw the group at a revision, as in UpdateGroup. It returns the new revision of the
+// configuration.
+func (s *Store) DeleteGroupAt(ctx context.Context, id fleet.GroupID, ifRevision int64) (revision int64, err error) {
+	err = s.write(ctx, "deleting the group", func(ctx context.Context, tx bun.Tx) error {
+		if revision, err = bump(ctx, tx, configurationRevision); err != nil {
 			return err
 		}
 		// Also this one, so that no import adds keys to a group that it saw just before: they would stay for ever.
 		if _, err := bump(ctx, tx, keysRevision); err != nil {
 			return err
 		}
-		if _, _, err := readGroup(ctx, tx, id); err != nil {
+		stored, _, err := readGroup(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if err := fleet.CheckRevision("the group", ifRevision, stored.Revision); err != nil {
 			return err
 		}
 		aggregates, err := aggregatesOf(ctx, tx, id)
@@ -213,14 +223,14 @@ func (s *Store) DeleteGroup(ctx context.Context, id fleet.GroupID) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	// The group is deleted whatever becomes of its keys' rows: a caller that gave up waiting must not be told that
 	// it is not.
 	if err := s.SweepDeletedGroups(ctx); err != nil {
 		s.log.Warn("keys of a deleted group are left for the next sweep", zap.Int64("group", int64(id)), zap.Error(err))
 	}
-	return nil
+	return revision, nil
 }
 
 // SweepDeletedGroups deletes the keys that deleted groups left behind, in short transactions.

@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -102,7 +103,13 @@ func testGroupRevisions(t *testing.T, s *sqlstore.Store) {
 	}
 	g.Description = "two"
 	_, err := s.UpdateGroup(t.Context(), g, g.Revision)
-	wantCode(t, err, fleet.CodeConflict)
+	wantCode(t, err, fleet.CodePreconditionFailed)
+	_, err = s.DeleteGroupAt(t.Context(), g.ID, g.Revision)
+	wantCode(t, err, fleet.CodePreconditionFailed)
+	var stale *fleet.Error
+	if !errors.As(err, &stale) || stale.Revision != first.Revision {
+		t.Errorf("the refusal %v does not say that the group is at %d", err, first.Revision)
+	}
 	if got := must(s.Group(t.Context(), g.ID))(t); got.Description != "one" {
 		t.Errorf("the loser wrote %q", got.Description)
 	}

@@ -15,6 +15,7 @@ import (
 // with the configuration.
 const (
 	configurationRevision = "configuration"
+	settingsRevision      = "settings" // what the configuration's was at the last change of a setting
 	keysRevision          = "keys"
 	forgottenRevision     = "keys_forgotten" // of the newest deletion of a key that deleted_keys does not list any more
 )
@@ -32,11 +33,11 @@ func (s *Store) Revision(ctx context.Context) (int64, error) {
 	return revisions.Configuration, err
 }
 
-// Revisions returns the numbers of the newest configuration and of the newest change of keys. Everything that they count
-// is committed.
+// Revisions returns the numbers of the newest configuration, of its settings and of the newest change of keys. Everything that
+// they count is committed.
 func (s *Store) Revisions(ctx context.Context) (fleet.Revisions, error) {
-	values, err := s.revisions(ctx, configurationRevision, keysRevision)
-	return fleet.Revisions{Configuration: values[configurationRevision], Keys: values[keysRevision]}, err
+	values, err := s.revisions(ctx, configurationRevision, settingsRevision, keysRevision)
+	return fleet.Revisions{Configuration: values[configurationRevision], Settings: values[settingsRevision], Keys: values[keysRevision]}, err
 }
 
 // revisions reads some of the rows of the table in one statement, and the database's clock with them.

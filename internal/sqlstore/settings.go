@@ -58,14 +58,20 @@ func (s *Store) Settings(ctx context.Context) (map[string]string, error) {
 // SaveSettings writes canonical texts by name and puts the names in reset back to their defaults, all or nothing, and
 // returns the new revision. A name that is not in the settings table is CodeInvalid.
 func (s *Store) SaveSettings(ctx context.Context, set map[string]string, reset []string) (revision int64, err error) {
+	return s.SaveSettingsAt(ctx, set, reset, 0)
+}
+
+// SaveSettingsAt is SaveSettings for whoever saw the settings at a revision: unless ifRevision is 0, it must be that of the last
+// change of a setting (fleet.Revisions.Settings), else CodePreconditionFailed.
+func (s *Store) SaveSettingsAt(ctx context.Context, set map[string]string, reset []string, ifRevision int64) (revision int64, err error) {
 	err = s.sealing(func(box *secret.Box) error {
-		revision, err = s.saveSettings(ctx, box, set, reset)
+		revision, err = s.saveSettings(ctx, box, set, reset, ifRevision)
 		return err
 	})
 	return revision, err
 }
 
-func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[string]string, reset []string) (int64, error) {
+func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[string]string, reset []string, ifRevision int64) (int64, error) {
 	rows := make([]settingRow, 0, len(set))
 	var faults []fleet.FieldError
 	at := micros(now())
@@ -87,6 +93,16 @@ func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[strin
 	var revision int64
 	err := s.write(ctx, "saving the settings", func(ctx context.Context, tx bun.Tx) (err error) {
 		if revision, err = bump(ctx, tx, configurationRevision); err != nil {
+			return err
+		}
+		var seen int64
+		if err := tx.NewSelect().Model((*revisionRow)(nil)).Column("value").Where("name = ?", settingsRevision).Scan(ctx, &seen); err != nil {
+			return err
+		}
+		if err := fleet.CheckRevision("the settings", ifRevision, seen); err != nil {
+			return err
+		}
+		if err := setRevision(ctx, tx, settingsRevision, revision); err != nil {
 			return err
 		}
 		if err := s.stillSealing(ctx, tx, box); err != nil {

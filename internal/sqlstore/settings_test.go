@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"errors"
 	"testing"
 
 	"gpt-load/internal/fleet"
@@ -31,5 +32,20 @@ func testSettings(t *testing.T, open opener) {
 	}
 	if now := must(s.Revision(ctx))(t); now != third {
 		t.Errorf("revision %d, want %d", now, third)
+	}
+
+	g := addGroup(t, s, standard("g"))
+	if at := must(s.Revisions(ctx))(t); at.Settings != third || at.Configuration != g.Revision {
+		t.Errorf("after a new group: revisions %+v, want settings at %d", at, third)
+	}
+	fourth := must(s.SaveSettingsAt(ctx, map[string]string{"max_retries": "8"}, nil, third))(t)
+	_, err = s.SaveSettingsAt(ctx, map[string]string{"max_retries": "9"}, nil, third)
+	wantCode(t, err, fleet.CodePreconditionFailed)
+	var stale *fleet.Error
+	if !errors.As(err, &stale) || stale.Revision != fourth {
+		t.Errorf("the refusal %v does not say that the settings are at %d", err, fourth)
+	}
+	if got, at := must(s.Settings(ctx))(t), must(s.Revisions(ctx))(t); got["max_retries"] != "8" || at.Settings != fourth || at.Configuration != fourth {
+		t.Errorf("the loser changed %v, %+v", got, at)
 	}
 }

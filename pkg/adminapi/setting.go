@@ -22,12 +22,16 @@ type Setting struct {
 	Value         any    `json:"value"`
 	Level         string `json:"level" doc:"Where the value comes from." enum:"default,system,group"`
 	Inherited     any    `json:"inherited,omitempty" doc:"For a group's override: the value that would hold without it."`
+	// InheritedLevel is set where Level is group, also when the inherited value is empty.
+	InheritedLevel string `json:"inherited_level,omitempty" doc:"For a group's override: where that value comes from." enum:"default,system"`
 }
 
 // SettingList is the whole table.
 type SettingList struct {
 	Settings []Setting `json:"settings"`
-	Revision int64     `json:"revision"`
+	Revision int64     `json:"revision" doc:"Revision of the whole configuration."`
+	// SettingsRevision stands still while only groups change.
+	SettingsRevision int64 `json:"settings_revision" doc:"Revision of the last change of a setting, also the ETag; send it as If-Match to change only what you saw."`
 }
 
 // SettingsPatch maps names of settings to new values; null goes back to the default.

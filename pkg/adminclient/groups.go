@@ -38,7 +38,7 @@ func (c *Client) CreateGroup(ctx context.Context, in adminapi.GroupInput) (admin
 	return call[adminapi.Group](ctx, c, request{method: http.MethodPost, path: at("groups"), json: in})
 }
 
-// ChangeGroup changes what the patch sets. ifRevision, unless 0, must be the group's revision, else CodeConflict.
+// ChangeGroup changes what the patch sets. ifRevision, unless 0, must be the group's revision, else CodePreconditionFailed.
 func (c *Client) ChangeGroup(ctx context.Context, id string, patch adminapi.GroupPatch, ifRevision int64) (adminapi.Group, error) {
 	return call[adminapi.Group](ctx, c, request{method: http.MethodPatch, path: at("groups", id), header: ifMatch(ifRevision), json: patch})
 }

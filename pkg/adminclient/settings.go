@@ -14,5 +14,11 @@ func (c *Client) Settings(ctx context.Context, showSecrets bool) (adminapi.Setti
 
 // ChangeSettings changes the settings that the patch names, all or none; nil goes back to the default.
 func (c *Client) ChangeSettings(ctx context.Context, patch adminapi.SettingsPatch) (adminapi.SettingList, error) {
-	return call[adminapi.SettingList](ctx, c, request{method: http.MethodPatch, path: at("settings"), json: patch})
+	return c.ChangeSettingsAt(ctx, patch, 0)
+}
+
+// ChangeSettingsAt is ChangeSettings for whoever saw them at a revision: ifRevision, unless 0, must be their SettingsRevision, else
+// CodePreconditionFailed.
+func (c *Client) ChangeSettingsAt(ctx context.Context, patch adminapi.SettingsPatch, ifRevision int64) (adminapi.SettingList, error) {
+	return call[adminapi.SettingList](ctx, c, request{method: http.MethodPatch, path: at("settings"), header: ifMatch(ifRevision), json: patch})
 }
