@@ -40,7 +40,7 @@ func (p *Plan) Apply(ctx context.Context, client *adminclient.Client, made func(
 		{func(c Change) bool { return c.Action != Delete && !standard(c) }, a.write},
 		{func(c Change) bool { return c.Action == Delete && standard(c) }, a.delete},
 	}
-	if err := a.settings(ctx, p.Changes); err != nil {
+	if err := a.settings(ctx, p.Changes, p.running.settingsRevision); err != nil {
 		return a.ids, err
 	}
 	for _, step := range steps {
@@ -83,7 +83,7 @@ type application struct {
 }
 
 // settings changes all of them at once: they are valid together or not at all.
-func (a *application) settings(ctx context.Context, changes []Change) error {
+func (a *application) settings(ctx context.Context, changes []Change, ifRevision int64) error {
 	patch := adminapi.SettingsPatch{}
 	for _, c := range changes {
 		switch {
@@ -97,7 +97,7 @@ func (a *application) settings(ctx context.Context, changes []Change) error {
 	if len(patch) == 0 {
 		return nil
 	}
-	if _, err := a.client.ChangeSettings(ctx, patch); err != nil {
+	if _, err := a.client.ChangeSettingsAt(ctx, patch, ifRevision); err != nil {
 		return &ApplyError{Doing: "changing the settings", Err: err}
 	}
 	for _, c := range changes {

@@ -36,5 +36,5 @@
 //	anchors and aliases                     | Read refuses: a few lines could stand for gigabytes
 //	a huge or endless file                  | Read refuses at a bound for each document
 //	a group twice, an aggregate in another  | PlanChanges refuses
-//	somebody else changes a group meanwhile | its change is refused (conflict); a new plan shows where it stands
+//	somebody else changes a group meanwhile | its change is refused (precondition_failed); a new plan shows where it stands
 package backup

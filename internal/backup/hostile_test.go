@@ -122,8 +122,18 @@ func TestSomebodyElse(t *testing.T) {
 	var made []string
 	_, err = plan.Apply(t.Context(), client, func(c backup.Change) { made = append(made, c.Setting+c.Group) })
 	var broken *backup.ApplyError
-	if !errors.As(err, &broken) || adminclient.CodeOf(err) != adminapi.CodeConflict || broken.Doing != "changing the group a" || strings.Join(made, " ") != "max_retries" {
+	if !errors.As(err, &broken) || adminclient.CodeOf(err) != adminapi.CodePreconditionFailed || broken.Doing != "changing the group a" || strings.Join(made, " ") != "max_retries" {
 		t.Errorf("made %v, then %v", made, err)
+	}
+	stale, err := backup.PlanChanges(mustRead(t, file), runningOf(t, client), backup.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ChangeSettings(t.Context(), adminapi.SettingsPatch{"max_retries": 7}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = stale.Apply(t.Context(), client, func(backup.Change) {}); adminclient.CodeOf(err) != adminapi.CodePreconditionFailed {
+		t.Errorf("settings that somebody else changed: %v", err)
 	}
 	apply(t, client, wanted, backup.Options{})
 	if plan, err := backup.PlanChanges(wanted, runningOf(t, client), backup.Options{}); err != nil || !plan.Empty() {

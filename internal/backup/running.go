@@ -15,7 +15,8 @@ import (
 type Running struct {
 	Document
 	// byName are the groups as the API gave them.
-	byName map[string]adminapi.Group
+	byName           map[string]adminapi.Group
+	settingsRevision int64
 }
 
 // readTries is how often settings and groups are read until both are of the same revision. Changes are made by people.
@@ -42,7 +43,7 @@ func Read(ctx context.Context, client *adminclient.Client) (*Running, error) {
 }
 
 func running(system adminapi.SettingList, groups adminapi.GroupList) *Running {
-	r := &Running{Document: Document{Settings: map[string]string{}}, byName: make(map[string]adminapi.Group, len(groups.Groups))}
+	r := &Running{Document: Document{Settings: map[string]string{}}, byName: make(map[string]adminapi.Group, len(groups.Groups)), settingsRevision: system.SettingsRevision}
 	for _, s := range system.Settings {
 		// One that was set to its default is taken for not set: both have the same effect.
 		if text := canonical(s.Name, s.Value); s.Level != adminapi.LevelDefault && !isDefault(s.Name, text) {
