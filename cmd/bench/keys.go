@@ -186,6 +186,16 @@ type operated struct {
 	last     adminapi.Operation
 	took     time.Duration
 	resident int64 // most of the node meanwhile, in bytes
+	// CPU of the node and of PostgreSQL meanwhile.
+	node, postgres time.Duration
+}
+
+// cpu is the CPU time of the node and of PostgreSQL, with what its backends that ended used.
+func (k *keysBench) cpu() (node, postgres time.Duration) {
+	if k.postgres != nil {
+		postgres = familyCPU(k.postgres.PID(), true)
+	}
+	return familyCPU(k.node.PID(), false), postgres
 }
 
 // operation begins an operation and waits for its end.
@@ -200,12 +210,15 @@ func (k *keysBench) operation(ctx context.Context, begin func() (adminapi.Operat
 			_ = pause(watched, 100*time.Millisecond)
 		}
 	})
+	node, postgres := k.cpu()
 	begun := time.Now()
 	run.last, err = begin()
 	if err == nil {
 		run.last, err = k.admin.WaitOperation(ctx, run.last.ID, nil)
 	}
 	run.took = time.Since(begun)
+	run.node, run.postgres = k.cpu()
+	run.node, run.postgres = run.node-node, run.postgres-postgres
 	end()
 	watching.Wait()
 	if err == nil && run.last.State != adminapi.OperationSucceeded {
@@ -236,7 +249,7 @@ func writeKeys(to io.Writer, first, keys, invalid int) error {
 	block := make([]byte, 0, 64<<10)
 	for i := first; i < first+keys; i++ {
 		// An odd factor permutes the numbers, so that the keys are in no order.
-		key := fmt.Sprintf("sk-bench-%040x", uint64(i)*0x9e3779b97f4a7c15)
+		key := fmt.Sprintf("sk-many-%040x", uint64(i)*0x9e3779b97f4a7c15)
 		if invalid > 0 && i%invalid == 0 {
 			key = `{"key":"` + key + `","state":"invalid","reason":"invalid_api_key"}`
 		}
@@ -291,6 +304,7 @@ func (k *keysBench) measureImports(ctx context.Context, r *report, keys int) err
 		}
 		r.promise(fmt.Sprintf("%s, at most %v", name, manyLimit), run.took <= manyLimit, "%.1f s, %.0f keys a second", run.took.Seconds(), float64(keys)/run.took.Seconds())
 		r.promise(fmt.Sprintf("  resident, under %d MiB", residentLimit>>20), run.resident < residentLimit, "%.0f MiB", float64(run.resident)/(1<<20))
+		r.figure("  CPU of a key, node and PostgreSQL", "%.1f and %.1f µs", micros(run.node)/float64(keys), micros(run.postgres)/float64(keys))
 		for _, q := range []float64{0.5, 0.99} {
 			quiet := (micros(before.quantile(q)) + micros(after.quantile(q))) / 2
 			text := fmt.Sprintf("%.0f to %.0f µs, %.2f", quiet, micros(during.quantile(q)), micros(during.quantile(q))/quiet)

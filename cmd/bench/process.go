@@ -78,22 +78,28 @@ func (p *process) stop() error {
 const clockTick = 10 * time.Millisecond
 
 // cpu is the user and system time the process has used, to a clock tick.
-func (p *process) cpu() (time.Duration, error) {
+func (p *process) cpu() (time.Duration, error) { return p.ticks(14, 15) }
+
+// endedChildrenCPU is that of its children that have ended and were waited for.
+func (p *process) endedChildrenCPU() (time.Duration, error) { return p.ticks(16, 17) }
+
+// ticks sums up fields of /proc/[pid]/stat, which proc(5) counts from 1.
+func (p *process) ticks(fields ...int) (time.Duration, error) {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "stat"))
 	if err != nil {
 		return 0, err
 	}
-	// Fields are counted behind the command name, which may hold spaces: utime and stime are the 14th and 15th.
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	var ticks int64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
+	// The third field is the first behind the command name, which may hold spaces.
+	words := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	var sum int64
+	for _, field := range fields {
+		n, err := strconv.ParseInt(words[field-3], 10, 64)
 		if err != nil {
 			return 0, err
 		}
-		ticks += n
+		sum += n
 	}
-	return time.Duration(ticks) * clockTick, nil
+	return time.Duration(sum) * clockTick, nil
 }
 
 // resident is the memory in RAM, in bytes.

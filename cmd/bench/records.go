@@ -21,10 +21,9 @@ const (
 	flowRate  = 300 // proxied requests a second while records flood
 	flowSize  = 1 << 10
 	floodTime = 60 * time.Second
-	// windowTime is how long requests are measured without and with a flood, by turns; a flood has begun to arrive after
-	// floodLead, when the spools have gathered their first batches.
-	windowTime = 10 * time.Second
-	floodLead  = 5 * time.Second
+	// windowTime is how long requests are measured without and with the flood, by turns, each settleTime after the turn.
+	windowTime = 6 * time.Second
+	settleTime = time.Second
 	// behindLimit is how many seconds of records may wait when the flood ends; one is what the spools gather.
 	behindLimit = 5 * floodRate
 	// worseLimit bounds the proxy's p99 in the flood by that without it.
@@ -39,16 +38,16 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	flood, err := f.openFlood(ctx)
-	defer func() { err = errors.Join(err, flood.close()) }()
+	flood, err := f.startFlood(ctx)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, flood.stop()) }()
 	m := &recordsMeasurement{f: f, flood: flood, client: newFlowClient(), body: chatBody(flowSize)}
 	defer m.client.CloseIdleConnections()
-	rounds := 12
+	rounds := 20
 	if s.quick {
-		rounds = 3
+		rounds = 4
 	}
 	if err := m.run(ctx, rounds); err != nil {
 		return f.explain(ctx, err)
@@ -64,71 +63,88 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 // recordsMeasurement is what one run gathers.
 type recordsMeasurement struct {
 	f      *benchFleet
-	flood  *flood
+	flood  floodControl
 	client *http.Client
 	body   []byte
 
-	sent    int64       // proxied requests
-	quiet   []latencies // one more than busy: before and after each flood
-	busy    []latencies
-	flooded []flooded // the last is the long one
-	// CPU by process in the long flood and right before it, in seconds per second.
+	sent  int64       // proxied requests
+	quiet []latencies // one more than busy: before and after each of them
+	busy  []latencies
+	// The long flood: records and time, what waited at its end and how long that took, and the CPU by process in it and
+	// right before it, in seconds per second.
+	records, behind  int64
+	took, tail       time.Duration
+	end              floodState
 	idleCPU, busyCPU map[string]float64
 }
 
-// run takes turns of windows without and with a flood, and then floods for floodTime.
+// run takes turns of windows without and with the flood, and then floods for floodTime.
 func (m *recordsMeasurement) run(ctx context.Context, rounds int) error {
-	if _, _, err := m.flow(ctx, windowTime); err != nil { // buffers warm up
+	if _, err := m.flood.tell(ctx, "on"); err != nil { // until every source has begun
+		return err
+	}
+	if _, _, err := m.flow(ctx, floodSources*time.Second); err != nil {
 		return err
 	}
 	for range rounds {
-		if err := m.measureQuiet(ctx); err != nil {
+		if err := m.window(ctx, "off"); err != nil {
 			return err
 		}
-		l, _, err := m.beside(ctx, floodLead+windowTime, floodLead)
-		if err != nil {
+		if err := m.window(ctx, "on"); err != nil {
 			return err
 		}
-		m.busy = append(m.busy, l)
 	}
-	if err := m.measureQuiet(ctx); err != nil {
+	if err := m.window(ctx, "off"); err != nil {
 		return err
 	}
-	_, used, err := m.beside(ctx, floodTime, 0)
-	m.busyCPU = used
-	return err
+	return m.long(ctx)
 }
 
-func (m *recordsMeasurement) measureQuiet(ctx context.Context) error {
-	l, used, err := m.flow(ctx, windowTime)
-	m.quiet, m.idleCPU = append(m.quiet, l), used
-	return err
-}
-
-// beside measures requests beside a flood of d, from lead after its beginning.
-func (m *recordsMeasurement) beside(ctx context.Context, d, lead time.Duration) (latencies, map[string]float64, error) {
-	var one flooded
-	var floodErr error
-	var done sync.WaitGroup
-	done.Go(func() { one, floodErr = m.flood.run(ctx, d) })
-	err := pause(ctx, lead)
-	var l latencies
-	var used map[string]float64
-	if err == nil {
-		l, used, err = m.flow(ctx, d-lead)
+// long floods for floodTime, and then ends the flood.
+func (m *recordsMeasurement) long(ctx context.Context) error {
+	begun := time.Now()
+	before, err := m.flood.tell(ctx, "on")
+	if err != nil {
+		return err
 	}
-	done.Wait()
-	m.flooded = append(m.flooded, one)
-	return l, used, errors.Join(err, floodErr)
+	if _, m.busyCPU, err = m.flow(ctx, floodTime); err != nil {
+		return err
+	}
+	m.took = time.Since(begun)
+	after, err := m.flood.tell(ctx, "off")
+	if err != nil {
+		return err
+	}
+	m.records, m.behind = after.HandedOver-before.HandedOver, after.Waiting
+	m.end, err = m.flood.tell(ctx, "finish")
+	m.tail = time.Since(begun) - m.took
+	return err
+}
+
+// window measures requests with or without the flood, "on" or "off".
+func (m *recordsMeasurement) window(ctx context.Context, order string) error {
+	if _, err := m.flood.tell(ctx, order); err != nil {
+		return err
+	}
+	if err := pause(ctx, settleTime); err != nil {
+		return err
+	}
+	l, used, err := m.flow(ctx, windowTime)
+	if order == "on" {
+		m.busy = append(m.busy, l)
+	} else {
+		m.quiet, m.idleCPU = append(m.quiet, l), used
+	}
+	return err
 }
 
 // recordWay are the processes that a record passes.
 var recordWay = []string{"spool", "Redis", "leader", "PostgreSQL"}
 
-// cpuTimes are those of recordWay. The spools are this process's own.
+// cpuTimes are those of recordWay. The spools are the flood's.
 func (m *recordsMeasurement) cpuTimes() map[string]time.Duration {
 	return map[string]time.Duration{
-		"spool":      familyCPU(os.Getpid(), false),
+		"spool":      familyCPU(m.flood.pid, false),
 		"Redis":      familyCPU(m.f.redis.PID(), false),
 		"leader":     familyCPU(m.f.nodes[0].PID(), false),
 		"PostgreSQL": familyCPU(m.f.postgres.PID(), true),
@@ -142,10 +158,16 @@ func (m *recordsMeasurement) perRecord(name string) float64 {
 
 // familyCPU is the CPU time of a process, with that of its children when asked for; 0 for one that is gone.
 func familyCPU(pid int, children bool) time.Duration {
-	used, err := (&process{pid: pid}).cpu()
+	p := &process{pid: pid}
+	used, err := p.cpu()
 	if err != nil || !children {
 		return used
 	}
+	ended, err := p.endedChildrenCPU()
+	if err != nil {
+		return used
+	}
+	used += ended
 	list, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "task", strconv.Itoa(pid), "children"))
 	if err != nil {
 		return used
@@ -236,21 +258,17 @@ func (m *recordsMeasurement) reportLatency(r *report) {
 }
 
 func (m *recordsMeasurement) reportRecords(ctx context.Context, r *report) error {
-	long := m.flooded[len(m.flooded)-1]
-	all, leftOver := m.sent, int64(0)
-	for _, one := range m.flooded {
-		all += one.handedOver
-		leftOver += one.leftOver
-	}
-	r.promise(fmt.Sprintf("records handed over, %d a second", floodRate), long.rate >= 0.999*floodRate, "%.0f, %d in %v", long.rate, long.handedOver, floodTime)
-	r.promise(fmt.Sprintf("behind at the end, at most %d", behindLimit), long.behind <= behindLimit, "%d, there after %v", long.behind, long.tail.Round(time.Millisecond))
+	rate := float64(m.records) / m.took.Seconds()
+	r.promise(fmt.Sprintf("records handed over, %d a second", floodRate), rate >= 0.999*floodRate, "%.0f, %d in %v", rate, m.records, m.took.Round(time.Second))
+	r.promise(fmt.Sprintf("behind at the end, at most %d", behindLimit), m.behind <= behindLimit, "%d, there after %v", m.behind, m.tail.Round(time.Millisecond))
+	all := m.end.HandedOver + m.sent
 	text, err := m.f.postgres.SQL(ctx, fleetDatabase, `SELECT (SELECT count(*) FROM request_records), (SELECT count(DISTINCT id) FROM request_records),
 		(SELECT sum(requests) FROM hourly_stats), (SELECT sum(requests) FROM key_usage);`)
 	if err != nil {
 		return err
 	}
 	stored, _, _ := strings.Cut(text, "|")
-	r.promise("records of all floods and requests stored", stored == fmt.Sprint(all) && leftOver == 0, "%s of %d", stored, all)
+	r.promise("records of flood and requests stored", stored == fmt.Sprint(all) && m.end.Waiting+m.end.Dropped == 0, "%s of %d, %d unconfirmed, %d dropped", stored, all, m.end.Waiting, m.end.Dropped)
 	r.promise("  stored or summed twice: none", text == fmt.Sprintf("%d|%d|%d|%d", all, all, all, all), "%s", text)
 	for _, name := range recordWay {
 		r.figure("CPU per record: "+name, "%.1f µs", m.perRecord(name))

@@ -17,6 +17,8 @@ import (
 func play(ctx context.Context, role, target string) error {
 	var handler http.Handler
 	switch role {
+	case "flood":
+		return playFlood(ctx)
 	case "upstream":
 		handler = http.HandlerFunc(upstreamAnswer)
 	case "reverseproxy":
@@ -43,6 +45,11 @@ func play(ctx context.Context, role, target string) error {
 	default:
 		return fmt.Errorf("no role %q", role)
 	}
+	return serve(ctx, handler)
+}
+
+// serve serves until ctx ends, after it has told the parent where.
+func serve(ctx context.Context, handler http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (a *app) exit(ctx context.Context, err error) int {
 		return exitOK
 	case errors.As(err, &silent):
 		return int(silent)
-	case ctx.Err() != nil && errors.Is(err, context.Canceled), errors.Is(err, terminal.ErrInterrupted):
+	case errors.Is(err, terminal.ErrInterrupted):
 		a.complain("interrupted", nil)
 	case errors.As(err, &answer):
 		lines := make([]string, 0, len(answer.Details)+2)
@@ -69,6 +69,8 @@ func (a *app) exit(ctx context.Context, err error) int {
 	case errors.As(err, &known):
 		a.complain(known.Error(), []string{known.remedy})
 		return known.code
+	case ctx.Err() != nil: // whatever broke first: the connection, or the body that was on its way
+		a.complain("interrupted", nil)
 	default:
 		message, remedy := a.connection.explain(err)
 		a.complain(message, []string{remedy})

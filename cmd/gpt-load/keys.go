@@ -16,8 +16,8 @@ import (
 const pageSize = 1000
 
 func (a *app) keysCommand() *cobra.Command {
-	return a.withConnection(a.branch("keys", "List, import, export, test and change the provider keys of a group", "",
-		a.listKeysCommand(), a.findKeyCommand(), a.importKeysCommand(), a.exportKeysCommand(), a.testKeysCommand(),
+	return a.withConnection(a.branch("keys", "List, import, export, test, copy and change the provider keys of a group", "",
+		a.listKeysCommand(), a.findKeyCommand(), a.importKeysCommand(), a.exportKeysCommand(), a.testKeysCommand(), a.validateKeysCommand(), a.copyKeysCommand(),
 		a.changeKeysCommand(actionEnable), a.changeKeysCommand(actionDisable), a.changeKeysCommand(actionRestore), a.changeKeysCommand(actionDelete)))
 }
 

@@ -192,7 +192,7 @@ func TestInterrupt(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = c.Wait()
-		if c.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "gpt-load: interrupted\n") || !strings.Contains(stderr.String(), "doing it again") {
+		if c.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "gpt-load: interrupted\n") || !strings.Contains(stderr.String(), "nothing was changed") {
 			t.Errorf("%v\n%s", c.ProcessState, stderr.String())
 		}
 	})

@@ -157,10 +157,10 @@ func TestProgressBar(t *testing.T) {
 	w := newWorld(t)
 	w.withGroup(t, 0)
 	path := w.write(t, "keys.txt", strings.Repeat("sk-canary-number-00000000\n", 5000))
-	if code, seen := w.sitDown(t, 80, "keys", "import", "openai", path).leaves(); code != 0 || !strings.Contains(seen, "\rimporting [") || !strings.Contains(seen, "1 added") {
+	if code, seen := w.sitDown(t, 80, "keys", "import", "openai", path).leaves(); code != 0 || !strings.Contains(seen, "\rimport of openai [") || !strings.Contains(seen, "1 added") {
 		t.Errorf("exit code %d, %q", code, seen)
 	}
-	if code, seen := w.sitDown(t, 80, "keys", "export", "openai", "--reveal", "--file", "out.txt").leaves(); code != 0 || !strings.Contains(seen, "\rexporting [") || !strings.Contains(seen, "3 keys of openai in out.txt") {
+	if code, seen := w.sitDown(t, 80, "keys", "export", "openai", "--reveal", "--file", "out.txt").leaves(); code != 0 || !strings.Contains(seen, "\rexport of openai [") || !strings.Contains(seen, "3 keys of openai in out.txt") {
 		t.Errorf("exit code %d, %q", code, seen)
 	}
 	w.env = append(w.env, "TERM=dumb")

@@ -20,7 +20,7 @@
 //	committed, not yet served here   503 unavailable, the message says that it is saved and as which revision
 //	somebody else changed it first   412 precondition_failed with the present revision when If-Match was sent; without it the
 //	                                 change is applied on top
-//	the client goes away             the transaction that runs is rolled back; an import keeps what it committed
-//	                                 before, and importing the same file again counts that as duplicates
+//	the client goes away             the transaction that runs is rolled back; half a file of an import changes nothing; an
+//	                                 operation that has begun goes on without its client
 //	a defect                         500 internal with a request id; the panic's text stays out of answer and log
 package adminhttp

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -86,7 +87,7 @@ func (a *API) wireOperation(o operation.Operation) adminapi.Operation {
 			end = o.EndedAt
 		}
 		if took := end.Sub(o.StartedAt); took > 0 {
-			w.PerSecond = float64(o.Done) / max(took.Seconds(), time.Millisecond.Seconds())
+			w.PerSecond = math.Round(10*float64(o.Done)/max(took.Seconds(), time.Millisecond.Seconds())) / 10
 		}
 	}
 	if !o.EndedAt.IsZero() {

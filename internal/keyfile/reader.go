@@ -43,6 +43,9 @@ func OfContentType(mediaType string) Format {
 // maxEntry bounds one entry as it stands in the file, in bytes.
 const maxEntry = 64 << 10
 
+// bufferBytes is several entries: each look at a whole entry that is not buffered yet moves what is left to the front.
+const bufferBytes = 4 * maxEntry
+
 // Options are how a file is read.
 type Options struct {
 	Format Format
@@ -75,13 +78,13 @@ func NewReader(file io.Reader, o Options) (*Reader, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = usualMaxBytes
 	}
-	in := bufio.NewReaderSize(&bounded{file, o.MaxBytes, o.MaxBytes}, maxEntry)
+	in := bufio.NewReaderSize(&bounded{file, o.MaxBytes, o.MaxBytes}, bufferBytes)
 	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		plain, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, gzipFault(err)
 		}
-		in = bufio.NewReaderSize(&bounded{gzipReader{plain}, o.MaxBytes, o.MaxBytes}, maxEntry)
+		in = bufio.NewReaderSize(&bounded{gzipReader{plain}, o.MaxBytes, o.MaxBytes}, bufferBytes)
 	}
 	r := &Reader{in: in, format: o.Format, refuse: o.Refuse, line: 1}
 	if r.refuse == nil {

@@ -197,8 +197,8 @@ func TestBomb(t *testing.T) {
 // TestOpenBraces is about files in which every line begins an object that never ends.
 func TestOpenBraces(t *testing.T) {
 	for _, line := range []string{"{\n", "{\"a\":[\n", "{x\n", "{}{\n"} {
-		got, _, err := read(strings.NewReader(strings.Repeat(line, 200_000)), keyfile.Options{})
-		if err != nil || len(got) != 200_000 {
+		got, _, err := read(strings.NewReader(strings.Repeat(line, 20_000)), keyfile.Options{})
+		if err != nil || len(got) != 20_000 {
 			t.Errorf("%q: %d entries, %v", line, len(got), err)
 		}
 	}

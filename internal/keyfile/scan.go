@@ -28,6 +28,18 @@ func (r *Reader) peek() (byte, error) {
 	return b[0], nil
 }
 
+// peekEntry returns what is buffered, and as much as an entry may have when whole says that this is not enough.
+func (r *Reader) peekEntry(whole func(seen []byte) bool) ([]byte, error) {
+	seen, err := r.in.Peek(r.in.Buffered())
+	if err == nil && !whole(seen) {
+		seen, err = r.in.Peek(maxEntry)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return seen[:min(len(seen), maxEntry)], err
+}
+
 // take takes n bytes that were peeked at.
 func (r *Reader) take(seen []byte) {
 	r.line += bytes.Count(seen, []byte{'\n'})
@@ -112,8 +124,11 @@ func (r *Reader) plainToken(e Entry) (Entry, error) {
 
 // jsonToken reads a JSON string or object within a text. What is broken is rejected to the end of its first line.
 func (r *Reader) jsonToken(e Entry) (Entry, error) {
-	seen, err := r.in.Peek(maxEntry)
-	if err != nil && !errors.Is(err, io.EOF) {
+	seen, err := r.peekEntry(func(seen []byte) bool {
+		n := valueEnd(seen[:min(len(seen), maxEntry)])
+		return n > 0 && n < len(seen)
+	})
+	if err != nil {
 		return Entry{}, err
 	}
 	n := valueEnd(seen)
@@ -249,8 +264,8 @@ func (r *Reader) nextElement() (Entry, error) {
 		return Entry{}, r.endArray()
 	}
 	e := Entry{Line: r.line}
-	seen, err := r.in.Peek(maxEntry)
-	if err != nil && !errors.Is(err, io.EOF) {
+	seen, err := r.peekEntry(func(seen []byte) bool { return valueEnd(seen[:min(len(seen), maxEntry)]) > 0 && (c == '"' || c == '{') })
+	if err != nil {
 		return Entry{}, err
 	}
 	n := 0

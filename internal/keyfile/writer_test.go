@@ -62,7 +62,11 @@ var samples = []keyfile.Key{
 		Cooldowns: []fleet.Cooldown{{Model: "gpt-4o", Until: until, Reason: "rate_limited"}, {Until: until.Add(time.Hour), Reason: "insufficient_quota"}},
 	},
 	{Value: secret.New(account), State: fleet.KeyDisabled, Reason: "disabled_by_operator"},
-	{Value: secret.New("#")}, {Value: secret.New("{")}, {Value: secret.New("[1]")}, {Value: secret.New(`"`)}, {Value: secret.New("é key")},
+	{Value: secret.New("#")},
+	{Value: secret.New("{")},
+	{Value: secret.New("[1]")},
+	{Value: secret.New(`"`)},
+	{Value: secret.New("é key")},
 }
 
 func TestRoundTrip(t *testing.T) {

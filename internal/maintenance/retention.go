@@ -24,6 +24,9 @@ type RecordStore interface {
 	ForgetDeletedKeys(ctx context.Context, t time.Time) (forgotten int, err error)
 	// SweepKeyUsage deletes some of what is counted of keys that are gone and returns how many; 0 when there is nothing left.
 	SweepKeyUsage(ctx context.Context) (deleted int, err error)
+	// ForgetSources forgets how far some of the spools came that delivered nothing since t, and returns how many; 0 when there
+	// are none left.
+	ForgetSources(ctx context.Context, t time.Time) (forgotten int, err error)
 }
 
 const (
@@ -38,6 +41,8 @@ const (
 	statsKept = 400 * 24 * time.Hour
 	// deletionsKept is how long deletions of keys are remembered for nodes that were away.
 	deletionsKept = 24 * time.Hour
+	// sourcesKept is how long a node may be away with records in its spool. In a container each start has a new spool.
+	sourcesKept = 90 * 24 * time.Hour
 )
 
 // Retention deletes records that are older than the retention time, and what is left of deleted groups.
@@ -60,6 +65,11 @@ func (r *Retention) runOnce(ctx context.Context) error {
 		return fmt.Errorf("deleting the keys of deleted groups: %w", err)
 	}
 	if err := r.deletedKeys(ctx); err != nil {
+		return err
+	}
+	if _, err := chunks(ctx, "forgetting spools that are gone", func(ctx context.Context) (int, error) {
+		return r.store.ForgetSources(ctx, time.Now().Add(-sourcesKept))
+	}); err != nil {
 		return err
 	}
 	// Space before records: also that of an earlier run that was stopped, and of what an operator deleted.

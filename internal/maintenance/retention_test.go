@@ -19,6 +19,8 @@ type archive struct {
 	calls                 int
 	failAt                int // the call that fails, counted from 1
 	took                  time.Duration
+	sources               int
+	silentSince           time.Time
 }
 
 func (a *archive) call() error {
@@ -77,6 +79,13 @@ func (a *archive) SweepKeyUsage(context.Context) (int, error) {
 	return n, nil
 }
 
+func (a *archive) ForgetSources(_ context.Context, t time.Time) (int, error) {
+	a.silentSince = t
+	n := min(a.sources, 3)
+	a.sources -= n
+	return n, nil
+}
+
 func forDays(n int) func() time.Duration {
 	return func() time.Duration { return time.Duration(n) * 24 * time.Hour }
 }
@@ -107,7 +116,7 @@ func TestRetentionDeletesInChunksAndReturnsTheSpace(t *testing.T) {
 func TestRetentionForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logs := observed()
-		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7}
+		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7}
 		begun := time.Now()
 		if err := NewRetention(a, forDays(0), log).runOnce(t.Context()); err != nil {
 			t.Fatal(err)
@@ -115,7 +124,10 @@ func TestRetentionForEver(t *testing.T) {
 		if !a.deletedBefore.Equal(begun.Add(-24 * time.Hour)) {
 			t.Errorf("deletions before %v were forgotten", a.deletedBefore)
 		}
-		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage != 0 || logs.Len() != 0 {
+		if age := begun.Sub(a.silentSince); age < 89*24*time.Hour || age > 91*24*time.Hour {
+			t.Errorf("spools that were silent for %v were forgotten", age)
+		}
+		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources != 0 || logs.Len() != 0 {
 			t.Errorf("left: %+v, log %v", a, logs.All())
 		}
 	})

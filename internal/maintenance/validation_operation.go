@@ -22,9 +22,11 @@ type KeyPager interface {
 }
 
 const (
-	// operationPage is how many keys are tested between two times that the progress is stored: a few seconds of work, which a node
-	// that takes over does again.
-	operationPage = 500
+	// pageRounds is how many times over the concurrency a page is tested: its end waits for its last test, which costs one round.
+	// The progress is stored after each page; a node that takes over does the one under way again.
+	pageRounds   = 20
+	shortestPage = 100
+	longestPage  = 5000
 	// awayForOperation is awayInARow for a validation that somebody asked for.
 	awayForOperation = 50
 )
@@ -61,7 +63,8 @@ func (v *validation) run(ctx context.Context, r *operation.Run) error {
 	const behindAll = math.MaxInt64
 	for r.Position != behindAll {
 		which := fleet.KeySelection{Group: r.GroupID, State: r.Options.State}
-		page, next, err := v.keys.KeysAfter(ctx, which, fleet.KeyID(r.Position), operationPage)
+		limit := min(max(pageRounds*v.group.Settings.KeyValidationConcurrency, shortestPage), longestPage)
+		page, next, err := v.keys.KeysAfter(ctx, which, fleet.KeyID(r.Position), limit)
 		if err != nil {
 			return fmt.Errorf("listing keys: %w", err)
 		}

@@ -24,6 +24,7 @@ const (
 
 const (
 	announcePause = 5 * time.Second
+	announceRetry = time.Second     // after one that did not work
 	redisPatience = 5 * time.Second // of the check at the start
 )
 
@@ -164,8 +165,13 @@ func (n *node) announce(ctx context.Context) error {
 	ticker := time.NewTicker(announcePause)
 	defer ticker.Stop()
 	for {
-		// The errors are those of a Redis that is away, of which its client tells.
-		_ = n.membership.Announce(ctx, n.self())
+		// The errors are those of a Redis that is away, of which its client tells. When it is back, all nodes are to see
+		// each other at once.
+		if n.membership.Announce(ctx, n.self()) == nil {
+			ticker.Reset(announcePause)
+		} else {
+			ticker.Reset(announceRetry)
+		}
 		select {
 		case <-ctx.Done():
 			_ = n.membership.Leave(context.WithoutCancel(ctx), n.id)
@@ -189,7 +195,7 @@ func (n *node) self() cluster.Member {
 		ID: n.id, Role: n.role(), Version: n.Version, Address: n.address, Ready: ready(n.checks()), ServingFrom: n.servingFrom(),
 		KeyRevision: n.feed.Revision(), InFlight: n.proxy.InFlight(),
 		SpoolWaiting: records.Queued + records.Held + records.Spooled, SpoolDropped: records.Dropped.Total(),
-		ClockOffset: n.store.ClockOffset(), StartedAt: n.started, SeenAt: time.Now(),
+		ClockOffset: -n.store.ClockOffset(), StartedAt: n.started, SeenAt: time.Now(),
 	}
 	if current := n.snapshots.Load(); current != nil {
 		m.Revision = current.Revision

@@ -35,6 +35,11 @@ func (n *node) openServer() error {
 	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			if len(c.Request().TransferEncoding) > 0 {
+				// A Content-Length beside it is ignored and hidden by net/http. Who forwarded the request may have
+				// gone by it and take what follows for another request's (RFC 9112, section 6.1).
+				c.Response().Header().Set(echo.HeaderConnection, "close")
+			}
 			if !strings.HasPrefix(c.Request().URL.Path, proxy.Prefix) {
 				return next(c)
 			}

@@ -19,13 +19,14 @@ const longestHint = 31 * 24 * time.Hour
 // for the purpose, the body's own fields, reset headers of the exhausted bucket, and last the message's text.
 func hint(h http.Header, body errorBody, now time.Time) (until time.Time, allModels bool) {
 	allModels = body.limitsWholeKey()
+	sent := sentAt(h, now)
 	if body.dailyQuota() && body.isGoogle() {
-		return nextMidnightPacific(now), allModels
+		return now.Add(nextMidnightPacific(sent).Sub(sent)), allModels
 	}
 	for _, delay := range [...]func() time.Duration{
-		func() time.Duration { return retryAfter(h, now) },
-		func() time.Duration { return bodyDelay(body, now) },
-		func() time.Duration { return resetHeaders(h, now) },
+		func() time.Duration { return retryAfter(h, sent) },
+		func() time.Duration { return bodyDelay(body, sent) },
+		func() time.Duration { return resetHeaders(h, sent) },
 		func() time.Duration { return textDelay(body.lower) },
 	} {
 		if d := delay(); d > 0 {
@@ -35,9 +36,17 @@ func hint(h http.Header, body errorBody, now time.Time) (until time.Time, allMod
 	return time.Time{}, allModels
 }
 
+// sentAt is the provider's own time, from the Date of its answer, so that clocks need not agree where it names a time of day.
+func sentAt(h http.Header, now time.Time) time.Time {
+	if sent, err := http.ParseTime(first(h, "Date")); err == nil {
+		return sent
+	}
+	return now
+}
+
 // retryAfter reads retry-after-ms (OpenAI and Azure), x-ms-retry-after-ms (Azure) and Retry-After, which is seconds, fractions
-// allowed, or an HTTP date. A date is measured against the answer's own Date, so that clocks need not agree.
-func retryAfter(h http.Header, now time.Time) time.Duration {
+// allowed, or an HTTP date.
+func retryAfter(h http.Header, sent time.Time) time.Duration {
 	for _, name := range [...]string{"Retry-After-Ms", "X-Ms-Retry-After-Ms"} {
 		if d := floatDelay(first(h, name), time.Millisecond); d > 0 {
 			return d
@@ -48,17 +57,14 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return d
 	}
 	if until, err := http.ParseTime(value); err == nil {
-		if sent, err := http.ParseTime(first(h, "Date")); err == nil {
-			now = sent
-		}
-		return until.Sub(now)
+		return until.Sub(sent)
 	}
 	return 0
 }
 
 // bodyDelay reads Gemini's RetryInfo, OpenRouter's copy of the provider's headers, and the seconds that some write beside the
 // message.
-func bodyDelay(body errorBody, now time.Time) time.Duration {
+func bodyDelay(body errorBody, sent time.Time) time.Duration {
 	var longest time.Duration
 	body.details.ForEach(func(_, detail gjson.Result) bool {
 		if d, err := time.ParseDuration(detail.Get("retryDelay").Str); err == nil {
@@ -69,7 +75,7 @@ func bodyDelay(body errorBody, now time.Time) time.Duration {
 	if longest > 0 {
 		return longest
 	}
-	if d := epochDelay(body.err.Get("metadata.headers.X-RateLimit-Reset").String(), now); d > 0 {
+	if d := epochDelay(body.err.Get("metadata.headers.X-RateLimit-Reset").String(), sent); d > 0 {
 		return d
 	}
 	for _, name := range [...]string{"resets_in_seconds", "retry_after_seconds", "retry_after", "metadata.retry_after_seconds"} {
@@ -77,7 +83,7 @@ func bodyDelay(body errorBody, now time.Time) time.Duration {
 			return d
 		}
 	}
-	return epochDelay(body.err.Get("resets_at").String(), now)
+	return epochDelay(body.err.Get("resets_at").String(), sent)
 }
 
 // Reset headers come in buckets. Only a bucket with nothing left says anything about this refusal: Anthropic sends the reset
@@ -86,7 +92,7 @@ var openAIBuckets = [...]string{"Requests", "Tokens", "Input-Tokens", "Output-To
 
 var anthropicBuckets = [...]string{"Requests", "Tokens", "Input-Tokens", "Output-Tokens"}
 
-func resetHeaders(h http.Header, now time.Time) time.Duration {
+func resetHeaders(h http.Header, sent time.Time) time.Duration {
 	var longest time.Duration
 	for _, bucket := range openAIBuckets {
 		if isSpent(first(h, "X-Ratelimit-Remaining-"+bucket), true) {
@@ -96,7 +102,7 @@ func resetHeaders(h http.Header, now time.Time) time.Duration {
 	for _, bucket := range anthropicBuckets {
 		if isSpent(first(h, "Anthropic-Ratelimit-"+bucket+"-Remaining"), false) {
 			if reset, err := time.Parse(time.RFC3339, first(h, "Anthropic-Ratelimit-"+bucket+"-Reset")); err == nil {
-				longest = max(longest, reset.Sub(now))
+				longest = max(longest, reset.Sub(sent))
 			}
 		}
 	}
@@ -104,7 +110,7 @@ func resetHeaders(h http.Header, now time.Time) time.Duration {
 		return longest
 	}
 	for _, name := range [...]string{"X-Ratelimit-Reset", "Ratelimit-Reset"} {
-		if d := epochDelay(first(h, name), now); d > 0 {
+		if d := epochDelay(first(h, name), sent); d > 0 {
 			return d
 		}
 	}

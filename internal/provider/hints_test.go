@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -29,7 +30,7 @@ func TestRetryAfter(t *testing.T) {
 		if test.date != "" {
 			h["Date"] = []string{test.date}
 		}
-		if got := retryAfter(h, testNow); got != test.want {
+		if got := retryAfter(h, sentAt(h, testNow)); got != test.want {
 			t.Errorf("%s: %s: %v, want %v", test.name, test.value, got, test.want)
 		}
 	}
@@ -59,6 +60,32 @@ func TestResetHeaders(t *testing.T) {
 		}
 		if got := resetHeaders(test.header, now); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// TestTimesOfDay that a provider names are by its clock, which may be far from this node's.
+func TestTimesOfDay(t *testing.T) {
+	for name, c := range map[string]struct {
+		header http.Header
+		body   string
+		want   time.Duration
+	}{
+		"anthropic": {http.Header{"Anthropic-Ratelimit-Tokens-Reset": {"2026-11-23T20:05:30Z"}, "Anthropic-Ratelimit-Tokens-Remaining": {"0"}}, ``, 30 * time.Second},
+		"epoch":     {http.Header{"X-Ratelimit-Reset": {strconv.FormatInt(testNow.Add(5*time.Minute+20*time.Second).UnixMilli(), 10)}}, ``, 20 * time.Second},
+		"a day": {
+			nil, `{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"RequestsPerDay"}]}]}}`,
+			12*time.Hour - 5*time.Minute,
+		},
+	} {
+		h := c.header.Clone()
+		if h == nil {
+			h = http.Header{}
+		}
+		h.Set("Date", testNow.Add(5*time.Minute).UTC().Format(http.TimeFormat))
+		until, _ := hint(h, parseErrorBody([]byte(c.body), nil), testNow)
+		if got := until.Sub(testNow); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

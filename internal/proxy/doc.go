@@ -41,6 +41,7 @@
 //
 //   - hop-by-hop headers are removed; framing is ours: what ends with its connection becomes chunked, a Content-Length
 //     that came twice goes out once, a 304 has none, and Trailer names all trailers that are known;
+//   - the answer to a chunked request ends its connection (internal/node says why);
 //   - interim answers (103 Early Hints) are not passed on: the attempt that sent them may not be the one that answers;
 //   - the status line says HTTP/1.1 and the usual words for its code;
 //   - line folds in a value become a space, and names that are no tokens (RFC 9110 section 5.1) are left out;

@@ -254,3 +254,40 @@ func TestMembersOfAFleet(t *testing.T) {
 		t.Errorf("after one left: %s", got)
 	}
 }
+
+// TestTheListShowsWhoLeads: a leader that was killed says that it leads until it is forgotten; the lease knows better. A node
+// that starts again takes the place of the one that was killed there.
+func TestTheListShowsWhoLeads(t *testing.T) {
+	t.Parallel()
+	a, b := newNode(t, testenv.Redis(t).DSN()), newNode(t, testenv.Redis(t).DSN())
+	announce := func(member cluster.Member) {
+		t.Helper()
+		must(t, a.Membership().Announce(t.Context(), member))
+	}
+	list := func() string {
+		members, err := b.Membership().Members(t.Context())
+		must(t, err)
+		var lines []string
+		for _, m := range members {
+			lines = append(lines, fmt.Sprint(m.ID, " ", m.Role))
+		}
+		return strings.Join(lines, ", ")
+	}
+	dead := cluster.Member{ID: "host-0000", Role: cluster.RoleLeader, Address: "10.0.0.1:3001"}
+	announce(dead)
+	announce(cluster.Member{ID: a.Client.node, Role: cluster.RoleLeader, Address: "10.0.0.2:3001"})
+	if !a.lease.acquire(t.Context()) {
+		t.Fatal("nobody else wants to lead")
+	}
+	if got, want := list(), fmt.Sprintf("host-0000 candidate, %s leader", a.Client.node); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	// Other hosts may have the same address, and the same host other addresses.
+	announce(cluster.Member{ID: "other-0000", Role: cluster.RoleFollower, Address: dead.Address})
+	announce(cluster.Member{ID: "host-0001", Role: cluster.RoleFollower, Address: "10.0.0.1:3002"})
+	announce(cluster.Member{ID: "host-0002", Role: cluster.RoleCandidate, Address: dead.Address})
+	a.lease.release(t.Context())
+	if got, want := list(), fmt.Sprintf("host-0001 follower, host-0002 candidate, %s candidate, other-0000 follower", a.Client.node); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}

@@ -207,6 +207,10 @@ func call[T any](ctx context.Context, c *Client, what string, timeout time.Durat
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	value, err := guarded(limited, c, do)
+	if err != nil && judge(err).broke {
+		// What is kept of a server that was away breaks when it is used next. None of our calls does harm twice.
+		value, err = guarded(limited, c, do)
+	}
 	switch {
 	case err == nil:
 		c.health.succeeded(what)

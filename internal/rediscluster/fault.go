@@ -21,6 +21,8 @@ type fault struct {
 	setting bool
 	// refused: the server is there and does other things.
 	refused bool
+	// broke: it says something of an old connection, and nothing of Redis as it is now.
+	broke bool
 }
 
 // refusals are the error answers that have a remedy, by how they begin. Codes are those of the Redis sources (server.h,
@@ -97,7 +99,7 @@ func judge(err error) fault {
 	case errors.Is(err, errClosed):
 		return fault{text: errClosed.Error()}
 	}
-	return fault{text: "the connection to Redis broke"}
+	return fault{text: "the connection to Redis broke", broke: true}
 }
 
 func judgeAnswer(text string) fault {

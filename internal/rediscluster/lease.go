@@ -58,7 +58,7 @@ type lease struct {
 }
 
 func newLease(c *Client) *lease {
-	return &lease{client: c, times: defaultLeaseTimes, value: string(c.node) + "/" + rand.Text()}
+	return &lease{client: c, times: defaultLeaseTimes, value: string(c.node) + "/" + rand.Text()} // membership reads the id
 }
 
 // Leading implements cluster.Lease. It looks at the clock: a process that was stopped for a minute knows at its first look

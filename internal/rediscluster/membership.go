@@ -34,25 +34,34 @@ type wireMember struct {
 }
 
 // announceScript also takes those off the list that were not heard of for long, or that come from the future of a Redis
-// whose clock went back. ARGV: id, member, milliseconds.
+// whose clock went back, or that listened before where this one does: a node that was killed and started again.
+// ARGV: id, member, milliseconds, host, address.
 var announceScript = rueidis.NewLuaScript(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local life = tonumber(ARGV[3])
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
-  local at = tonumber(string.match(all[i + 1], '^%d+'))
-  if not at or math.abs(now - at) > life then redis.call('HDEL', KEYS[1], all[i]) end
+  local at, text = string.match(all[i + 1], '^(%d+) (.*)$')
+  at = tonumber(at)
+  local gone = not at or math.abs(now - at) > life
+  if not gone and string.match(all[i], '^(.*)%-') == ARGV[4] then
+    local read, member = pcall(cjson.decode, text)
+    gone = not read or ARGV[5] ~= '' and member.address == ARGV[5]
+  end
+  if gone then redis.call('HDEL', KEYS[1], all[i]) end
 end
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], life)
 return 1`)
 
-// membersScript returns the time of Redis in milliseconds, then ids and what was announced, in turns.
+// membersScript returns the time of Redis in milliseconds and the value of the lease, empty when nobody has it, then ids and
+// what was announced, in turns.
 var membersScript = rueidis.NewLuaScript(`
 local time = redis.call('TIME')
 local all = redis.call('HGETALL', KEYS[1])
 table.insert(all, 1, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+table.insert(all, 2, redis.call('GET', KEYS[2]) or '')
 return all`)
 
 func (m membership) key() string { return m.client.key("members") }
@@ -70,25 +79,38 @@ func (m membership) Announce(ctx context.Context, member cluster.Member) error {
 	}
 	_, err = call(ctx, m.client, announcing, callTimeout, func(ctx context.Context, redis rueidis.Client) (struct{}, error) {
 		life := strconv.FormatInt(cluster.MemberTimeout.Milliseconds(), 10)
-		return struct{}{}, announceScript.Exec(ctx, redis, []string{m.key()}, []string{string(member.ID), string(text), life}).Error()
+		args := []string{string(member.ID), string(text), life, host(member.ID), member.Address}
+		return struct{}{}, announceScript.Exec(ctx, redis, []string{m.key()}, args).Error()
 	})
 	return err
 }
 
-// Members implements cluster.Membership.
+// host is what comes before the random part of an id.
+func host(id cluster.NodeID) string {
+	return string(id)[:max(0, strings.LastIndexByte(string(id), '-'))]
+}
+
+// Members implements cluster.Membership. Only who has the lease is called the leader: one that died says so for as long as it
+// is listed.
 func (m membership) Members(ctx context.Context) ([]cluster.Member, error) {
 	answer, err := call(ctx, m.client, listing, callTimeout, func(ctx context.Context, redis rueidis.Client) ([]string, error) {
-		return membersScript.Exec(ctx, redis, []string{m.key()}, nil).AsStrSlice()
+		return membersScript.Exec(ctx, redis, []string{m.key(), m.client.key("lease")}, nil).AsStrSlice()
 	})
 	if err != nil {
 		return nil, err
 	}
 	now, here := answer[0], time.Now()
+	holder, _, _ := strings.Cut(answer[1], "/")
 	var members []cluster.Member
-	for i := 1; i+1 < len(answer); i += 2 {
-		if member, ok := readMember(answer[i], answer[i+1], now, here); ok {
-			members = append(members, member)
+	for i := 2; i+1 < len(answer); i += 2 {
+		member, ok := readMember(answer[i], answer[i+1], now, here)
+		if !ok {
+			continue
 		}
+		if member.Role == cluster.RoleLeader && string(member.ID) != holder {
+			member.Role = cluster.RoleCandidate
+		}
+		members = append(members, member)
 	}
 	slices.SortFunc(members, func(a, b cluster.Member) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	return members, nil

@@ -8,7 +8,7 @@ import (
 
 // Bounds of one batch.
 const (
-	MaxBatchRecords = 1000
+	MaxBatchRecords = 4000
 	MaxBatchBytes   = 8 << 20 // of encoded records; one record alone is never over it
 )
 

@@ -34,6 +34,9 @@ func TestASinkThatFailsAfterCommit(t *testing.T) {
 	for r.Flush(context.Background()) != nil {
 	}
 	db.mustHold(t, 0, total)
+	if s := r.Stats(); s.Delivered != total {
+		t.Errorf("%d count as delivered", s.Delivered)
+	}
 }
 
 // A commit that happens behind our back, after the position was asked again.

@@ -19,7 +19,7 @@ const (
 	shortestFlush  = time.Second
 	sinkTimeout    = time.Minute // of one call
 	firstBackOff   = time.Second
-	longestBackOff = 4 * time.Second // so that a sink that is back has everything within seconds
+	longestBackOff = 2 * time.Second // so that a sink that is back has everything within seconds
 )
 
 // flusher moves records from the spool to the sink. Only the holder of the turn uses its fields but the atomics.
@@ -170,7 +170,7 @@ func (f *flusher) meet(ctx context.Context) error {
 	if !f.met {
 		err = f.spool.adopt(position)
 	} else {
-		f.spool.skipTo(position)
+		f.delivered.Add(f.spool.skipTo(position)) // what was taken without an answer that reached us
 	}
 	f.met, f.known = err == nil, err == nil
 	return err

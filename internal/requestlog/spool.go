@@ -287,11 +287,14 @@ func (s *spool) adopt(position int64) error {
 	return nil
 }
 
-// skipTo makes frames up to position count as delivered; the reader passes over them.
-func (s *spool) skipTo(position int64) {
+// skipTo makes frames up to position count as delivered; the reader passes over them. It returns how many of them are of this
+// process.
+func (s *spool) skipTo(position int64) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	skipped := max(0, position-max(s.cursor.position, s.first-1))
 	s.cursor.position = max(s.cursor.position, position)
+	return skipped
 }
 
 // commit moves the cursor and deletes what lies wholly before it.

@@ -227,7 +227,9 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	claim := claimed(t, s, waiting(operation.Import, g.ID))
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
 	keys := []keyfile.Key{
-		{Value: secret.New("new-1")}, {Value: before[0].Value, State: fleet.KeyInvalid}, {Value: secret.New("new-1")},
+		{Value: secret.New("new-1")},
+		{Value: before[0].Value, State: fleet.KeyInvalid},
+		{Value: secret.New("new-1")},
 		{Value: secret.New("new-2"), State: fleet.KeyInvalid, Reason: "invalid_api_key", Evidence: "no such key", Failures: 3},
 		{Value: secret.New("k-000000"), Cooldowns: []fleet.Cooldown{{Model: "m", Until: until, Reason: "rate_limited"}}},
 	}

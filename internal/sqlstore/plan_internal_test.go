@@ -114,9 +114,12 @@ func pagesUseIndexes(t *testing.T, s *Store, explain string, bad *regexp.Regexp)
 	if len(p.plans) < 18 {
 		t.Errorf("only %d statements seen", len(p.plans))
 	}
+	sorts := regexp.MustCompile(`TEMP B-TREE|Sort  `)
 	for query, plan := range p.plans {
-		// One value has at most one key in each group: nothing to sort.
-		if bad.MatchString(plan) && !strings.Contains(query, "hash = ") {
+		if strings.Contains(query, "hash IN (") { // one value has at most one key in each group: a few rows to sort
+			plan = sorts.ReplaceAllString(plan, "")
+		}
+		if bad.MatchString(plan) {
 			t.Errorf("%s\n%s", query, plan)
 		}
 	}

@@ -95,6 +95,22 @@ func testRecordsOnce(t *testing.T, s *sqlstore.Store) {
 	if got := must(s.Position(ctx, "spool"))(t); got != 9 {
 		t.Errorf("another source moved the position to %d", got)
 	}
+	// A source that is forgotten and comes back begins anew, and what it sends again counts once.
+	if n := must(s.ForgetSources(ctx, time.Now().Add(-time.Hour)))(t); n != 0 {
+		t.Errorf("%d sources were forgotten too early", n)
+	}
+	for _, want := range []int{2, 0} {
+		if n := must(s.ForgetSources(ctx, time.Now().Add(time.Hour)))(t); n != want {
+			t.Errorf("%d sources were forgotten, want %d", n, want)
+		}
+	}
+	if got := must(s.Position(ctx, "spool"))(t); got != 0 {
+		t.Errorf("a source that was forgotten stands at %d", got)
+	}
+	write(t, s, 4, a, b, c, d)
+	if stats = must(s.Stats(ctx, fleet.StatsQuery{}))(t); len(stats) != 1 || stats[0].Requests != 5 {
+		t.Errorf("afterwards the sums are %+v", stats)
+	}
 }
 
 // testRecordsCanceled ends the context before and while a batch is written: it stands whole or not at all. A server that is

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -115,6 +116,28 @@ func lockSource(ctx context.Context, tx bun.Tx, source string) (int64, error) {
 		}
 	}
 	return readPosition(ctx, tx, source)
+}
+
+// ForgetSources forgets at most 500 of the sources that wrote nothing since t, and returns how many. Call it until it returns 0.
+// A source that comes back later is one never heard of: records that it had written and was not told of are known by their ids.
+func (s *Store) ForgetSources(ctx context.Context, t time.Time) (forgotten int, err error) {
+	err = s.write(ctx, "forgetting spools that are gone", func(ctx context.Context, tx bun.Tx) error {
+		forgotten = 0
+		var gone []string
+		err := tx.NewSelect().Model((*sourceRow)(nil)).Column("source").Where("updated_at < ?", micros(t)).Order("source").Limit(maxRows).Scan(ctx, &gone)
+		if err != nil || len(gone) == 0 {
+			return err
+		}
+		// The condition once more: a source may have come back in between.
+		result, err := tx.NewDelete().Model((*sourceRow)(nil)).Where("source IN (?)", bun.List(gone)).Where("updated_at < ?", micros(t)).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		forgotten = int(n)
+		return err
+	})
+	return forgotten, err
 }
 
 // newRecords returns the records whose ids are not stored, each id once.

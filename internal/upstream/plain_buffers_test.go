@@ -92,8 +92,7 @@ func TestBuffersAreLetGo(t *testing.T) {
 					cancel()
 				}()
 			}
-			response, err := short.RoundTrip(request)
-			_, _ = finish(t, response, err)
+			_, _ = converse(t, short, request)
 			for i := range memory {
 				memory[i] = canary[i%len(canary)]
 			}

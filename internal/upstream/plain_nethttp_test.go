@@ -137,9 +137,12 @@ func (c trade) run(t *testing.T, rt http.RoundTripper, ours bool) (o outcome) {
 	if seen := p.requests(); len(seen) > 0 {
 		o.Sent = strings.ReplaceAll(seen[0].request, p.address(), "host") + seen[0].body
 	}
-	_, isShort := rt.(*upstream.Short)
+	short, isShort := rt.(*upstream.Short)
 	if ours && !isShort {
 		return o
+	}
+	if isShort && c.then == "" && strings.HasSuffix(c.want, "fresh") && short.Idle() > 0 {
+		t.Error("a connection is kept that cannot be used again")
 	}
 	next, err := get(t, rt, p.url()+"/next")
 	if err != nil || next != "next" {

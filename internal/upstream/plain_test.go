@@ -35,12 +35,17 @@ func post(ctx context.Context, target, body string, again, marked bool) *http.Re
 	return request
 }
 
-// finish reads an answer to its end.
-func finish(t *testing.T, response *http.Response, err error) (string, error) {
+// converse sends a request and reads the answer to its end.
+func converse(t *testing.T, rt http.RoundTripper, request *http.Request) (string, error) {
 	t.Helper()
+	response, err := rt.RoundTrip(request) //nolint:bodyclose // finish does
 	if err != nil {
 		return "", err
 	}
+	return finish(response)
+}
+
+func finish(response *http.Response) (string, error) {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	return string(body), err
@@ -96,8 +101,7 @@ func TestReplays(t *testing.T) {
 						t.Fatal(got)
 					}
 				}
-				response, err := rt.RoundTrip(c.ask(t.Context(), p.url()+"/x"))
-				body, err := finish(t, response, err)
+				body, err := converse(t, rt, c.ask(t.Context(), p.url()+"/x"))
 				if got := reason(err, 0); got != c.reason || (body == "well") != (c.reason == "") {
 					t.Errorf("%s: %q, %v (%s), want %s", name, body, err, got, c.reason)
 				}
@@ -155,8 +159,7 @@ func TestIdleConnectionsAreLookedAt(t *testing.T) {
 			}
 			close(idle)
 			<-done
-			response, err := short.RoundTrip(post(t.Context(), p.url(), "once", false, false))
-			if body, err := finish(t, response, err); err != nil || body != "well" {
+			if body, err := converse(t, short, post(t.Context(), p.url(), "once", false, false)); err != nil || body != "well" {
 				t.Errorf("%q, %v", body, err)
 			}
 			seen := p.requests()
@@ -187,14 +190,14 @@ func TestIdleBounds(t *testing.T) {
 		t.Helper()
 		var open []*http.Response
 		for range n {
-			response, err := short.RoundTrip(getX(t.Context(), p.url()))
+			response, err := short.RoundTrip(getX(t.Context(), p.url())) //nolint:bodyclose // finish does
 			if err != nil {
 				t.Fatal(err)
 			}
-			open = append(open, response)
+			open = append(open, response) //nolint:bodyclose // finish does
 		}
 		for _, response := range open {
-			if body, err := finish(t, response, nil); err != nil || body != "ok" {
+			if body, err := finish(response); err != nil || body != "ok" {
 				t.Errorf("%q, %v", body, err)
 			}
 		}
@@ -256,10 +259,10 @@ func TestIdleExpiry(t *testing.T) {
 			}
 			return response
 		}
-		first, second := ask(), ask()
-		_, _ = finish(t, first, nil)
+		first, second := ask(), ask() //nolint:bodyclose // finish does
+		_, _ = finish(first)
 		time.Sleep(40 * time.Second)
-		_, _ = finish(t, second, nil)
+		_, _ = finish(second)
 		synctest.Wait()
 		if short.Idle() != 2 {
 			t.Errorf("%d are kept", short.Idle())
@@ -269,7 +272,7 @@ func TestIdleExpiry(t *testing.T) {
 				t.Errorf("closed after %v, want %v", got, after)
 			}
 		}
-		_, _ = finish(t, ask(), nil) // the pool goes on after it was empty
+		_, _ = finish(ask()) //nolint:bodyclose // finish does; the pool goes on after it was empty
 		if got := (<-ends).Sub(begun); got != 160*time.Second || short.Idle() != 0 {
 			t.Errorf("closed after %v, %d are kept", got, short.Idle())
 		}
@@ -325,8 +328,7 @@ func TestCancelling(t *testing.T) {
 				}
 				begun := time.Now()
 				time.AfterFunc(3*time.Second, func() { cancel(errLeft) })
-				response, err := short.RoundTrip(request)
-				_, err = finish(t, response, err)
+				_, err := converse(t, short, request)
 				if !errors.Is(err, errLeft) || upstream.Silent(err) {
 					t.Errorf("%v", err)
 				}
@@ -365,8 +367,7 @@ func TestCancelledBefore(t *testing.T) {
 	body := &closing{Reader: bytes.NewReader(nil)}
 	request := getX(ctx, p.url())
 	request.Body = body
-	response, err := short.RoundTrip(request)
-	if _, err := finish(t, response, err); !errors.Is(err, errLeft) || !body.closed {
+	if _, err := converse(t, short, request); !errors.Is(err, errLeft) || !body.closed {
 		t.Errorf("%v, body closed: %v", err, body.closed)
 	}
 	if short.Idle() != 1 || len(p.requests()) != 1 {

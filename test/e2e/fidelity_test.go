@@ -61,6 +61,9 @@ var documented = map[string]func(difference) bool{
 	"framing of request bodies": func(d difference) bool {
 		return d.where == "request" && slices.Contains([]string{"Content-Length", "content-length", "transfer-encoding"}, d.what)
 	},
+	"end of the connection": func(d difference) bool {
+		return d.where == "response" && d.what == "Connection" && slices.Equal(d.proxied, []string{"close"})
+	},
 	"request trailers": removed("trailers"),
 	"User-Agent":       func(d difference) bool { return d.where == "request" && d.what == "User-Agent" },
 	"Trailer": func(d difference) bool {
