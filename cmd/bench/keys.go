@@ -271,7 +271,7 @@ func (k *keysBench) measureImports(ctx context.Context, r *report, keys int) err
 	client, body := newFlowClient(), chatBody(flowSize)
 	defer client.CloseIdleConnections()
 	flow := func(ctx context.Context, d time.Duration) (latencies, error) {
-		return paced(ctx, client, proxyOf(k.node).addr, body, keyFlowRate, d)
+		return paced(ctx, client, proxyOf(k.node).addr, body, keyFlowRate, d, 0)
 	}
 	if _, err := flow(ctx, keyFlowWindow/3); err != nil { // buffers warm up
 		return err
