@@ -1,11 +1,9 @@
 package keypool
 
 import (
-	"strings"
 	"time"
 
 	"gpt-load/internal/fleet"
-	"gpt-load/internal/secret"
 )
 
 // keysPerLock bounds how long a bulk change keeps verdicts waiting: about 0.1 ms.
@@ -34,7 +32,7 @@ func (p *Pool) Remove(ids ...fleet.KeyID) {
 		p.mu.Lock()
 		for _, id := range portion {
 			p.touchID(id)
-			if i, ok := p.index[id]; ok {
+			if i, ok := p.index.find(id); ok {
 				p.remove(i, p.slots.at(i))
 			}
 		}
@@ -105,7 +103,7 @@ func (p *Pool) removeUnloaded() {
 func (p *Pool) Apply(c fleet.KeyChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i, ok := p.index[c.KeyID]; ok {
+	if i, ok := p.index.find(c.KeyID); ok {
 		p.apply(i, c)
 	}
 }
@@ -114,7 +112,7 @@ func (p *Pool) Apply(c fleet.KeyChange) {
 func (p *Pool) Hear(c fleet.KeyChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[c.KeyID]
+	i, ok := p.index.find(c.KeyID)
 	if !ok {
 		return
 	}
@@ -132,7 +130,7 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 		return
 	case to == stateActive && len(c.Cooldowns) > 0:
 		if s.state == stateActive {
-			s.failures = max(s.failures, int32(c.Failures))
+			s.setFailures(max(s.failures(), int32(c.Failures)))
 			p.coolAll(i, c.Cooldowns)
 			s.tidy()
 		}
@@ -141,7 +139,7 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 			p.dropRests(s)
 		}
 		p.setState(i, s, to)
-		s.failures = int32(c.Failures)
+		s.setFailures(int32(c.Failures))
 		s.explain(c.Reason, clipEvidence(c.Evidence))
 	}
 	s.updatedAt = max(s.updatedAt, nanosOf(c.At))
@@ -153,7 +151,7 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[id]
+	i, ok := p.index.find(id)
 	if !ok {
 		return fleet.KeyChange{}, false
 	}
@@ -161,36 +159,32 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	if s.state != stateInvalid {
 		return fleet.KeyChange{}, false
 	}
-	s.failures = 0
+	s.setFailures(0)
 	s.explain("", "")
 	p.setState(i, s, stateActive)
 	change := p.changeOf(s, now.UnixNano())
-	s.updatedAt = s.stamp
+	s.updatedAt = s.stamp()
 	return change, true
 }
 
 func (p *Pool) put(k *fleet.Key) {
-	i, known := p.index[k.ID]
+	i, known := p.index.find(k.ID)
 	if !known {
 		i = p.slots.take()
-		p.index[k.ID] = i
 		p.makeRoom()
 	}
 	s := p.slots.at(i)
-	if c := p.slots.credential(i); c == nil || !c.value.Equal(k.Value) {
-		// Cloned, because a key may be cut out of a whole import that must not stay in memory with it.
-		p.slots.setCredential(i, &credential{id: k.ID, value: secret.New(strings.Clone(k.Value.Reveal()))})
-	}
+	p.slots.fill(i, k.ID, k.Value)
 	if !known {
 		s.id, s.state = k.ID, stateOf(k.State)
+		p.index.add(k.ID, i)
 		p.counts[s.state]++
 	}
 	s.load = p.load
-	s.createdAt = nanosOf(k.CreatedAt)
 	s.updatedAt = max(s.updatedAt, nanosOf(k.UpdatedAt))
 	// The failures of a key that stays active are counted here and stored only with its next change of state.
 	if to := stateOf(k.State); !known || to != stateActive || s.state != stateActive {
-		s.failures = int32(k.Failures)
+		s.setFailures(int32(k.Failures))
 	}
 	p.setState(i, s, stateOf(k.State))
 	if s.state == stateActive {
@@ -239,7 +233,7 @@ func (p *Pool) setState(i uint32, s *slot, to state) {
 func (p *Pool) remove(i uint32, s *slot) {
 	p.setState(i, s, stateDisabled)
 	p.counts[stateDisabled]--
-	delete(p.index, s.id)
+	p.index.remove(s.id)
 	p.slots.release(i)
 }
 

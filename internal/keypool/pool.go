@@ -24,20 +24,21 @@ type Pool struct {
 	base lane
 
 	mu     sync.Mutex // guards all below, and every write to slots, lanes and directory
-	index  map[fleet.KeyID]uint32
+	index  index
 	lanes  []*lane // all but the base lane
 	lapsed restHeap
 	counts [states]int
 	change uint64 // goes up with every change that Soonest could see
 
 	loading sync.Mutex // one Replace at a time
-	load    uint32     // number of the last Replace, 0 before the first
+	load    uint16     // number of the last Replace, 0 before the first
 	touched map[fleet.KeyID]struct{}
 }
 
 // NewPool makes an empty pool for the keys of one group.
 func NewPool(id fleet.GroupID) *Pool {
-	p := &Pool{id: id, slots: newSlots(), index: make(map[fleet.KeyID]uint32)}
+	slots := newSlots()
+	p := &Pool{id: id, slots: slots, index: index{slots: slots}}
 	p.directory.Store(&directory{byModel: map[string]*lane{}})
 	p.base.usable.Store(newBitmap(0))
 	p.base.cursor.Store(unset | rand.Uint32())
@@ -105,7 +106,7 @@ func (p *Pool) take(l *lane, tried *Tried, at int64) (Pick, bool) {
 			return Pick{}, false
 		}
 		if l.cursor.CompareAndSwap(from, i+1) {
-			return Pick{KeyID: found.id, Value: found.value, slot: i, at: at}, true
+			return Pick{KeyID: found.id, Value: found.value(), slot: i, at: at}, true
 		}
 	}
 }
@@ -161,7 +162,7 @@ func (p *Pool) look(model string, tried *Tried, at int64) (uint32, *credential) 
 func (p *Pool) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.index)
+	return p.index.count
 }
 
 // ID is the group whose keys these are.
@@ -181,20 +182,20 @@ func (p *Pool) Counts(now time.Time) fleet.KeyCounts {
 }
 
 // Get returns the live standing of a key. Its cool-downs are those that still run at now; rests in lanes that
-// several models share have no name and are left out.
+// several models share have no name and are left out. CreatedAt is not kept.
 func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[id]
+	i, ok := p.index.find(id)
 	if !ok {
 		return fleet.Key{}, false
 	}
 	s := p.slots.at(i)
 	key := fleet.Key{
-		ID: id, GroupID: p.id, Value: p.slots.credential(i).value,
-		State: s.state.word(), Failures: int(s.failures),
+		ID: id, GroupID: p.id, Value: p.slots.credential(i).value(),
+		State: s.state.word(), Failures: int(s.failures()),
 		Cooldowns: p.cooldowns(s, now.UnixNano()),
-		CreatedAt: timeOf(s.createdAt), UpdatedAt: timeOf(max(s.updatedAt, s.stamp)),
+		UpdatedAt: timeOf(s.stamp()),
 	}
 	key.Reason, key.Evidence = s.why()
 	return key, true
@@ -205,11 +206,11 @@ func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
 func (p *Pool) Lookup(id fleet.KeyID, now time.Time) (Pick, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[id]
+	i, ok := p.index.find(id)
 	if !ok {
 		return Pick{}, false
 	}
-	return Pick{KeyID: id, Value: p.slots.credential(i).value, slot: i, at: now.UnixNano()}, true
+	return Pick{KeyID: id, Value: p.slots.credential(i).value(), slot: i, at: now.UnixNano()}, true
 }
 
 // The span of time that nanoseconds since 1970 can tell.
