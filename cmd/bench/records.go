@@ -214,25 +214,18 @@ func familyCPU(pid int, children bool) time.Duration {
 // flow sends flowRate requests a second for d, every second one with thinkTime.
 func (m *recordsMeasurement) flow(ctx context.Context, d time.Duration) (window, error) {
 	before, begun := m.cpuTimes(), time.Now()
-	took, err := paced(ctx, m.client, m.f.node(1).addr, m.body, flowRate, d, thinkTime)
-	w := window{cpu: map[string]float64{}}
+	took, err := paced(ctx, m.client, m.f.node(1).addr, m.body, flowRate, d)
+	w := window{instant: took.everySecond(0), thinking: took.everySecond(1), cpu: map[string]float64{}}
 	for name, now := range m.cpuTimes() {
 		w.cpu[name] = (now - before[name]).Seconds() / time.Since(begun).Seconds()
-	}
-	for i, t := range took {
-		if i%2 == 0 {
-			w.instant = append(w.instant, t)
-		} else {
-			w.thinking = append(w.thinking, t)
-		}
 	}
 	m.sent += int64(len(took))
 	return w, err
 }
 
 // paced sends rate requests a second for d, whether or not the earlier ones are answered, and returns how long each took. The
-// upstream answers every second one after think.
-func paced(ctx context.Context, client *http.Client, url string, body []byte, rate int, d, think time.Duration) (latencies, error) {
+// upstream answers those at odd places after thinkTime.
+func paced(ctx context.Context, client *http.Client, url string, body []byte, rate int, d time.Duration) (latencies, error) {
 	between := time.Second / time.Duration(rate)
 	total := int(d / between)
 	l := load{url: url, key: testenv.AuthKey, size: flowSize}
@@ -252,7 +245,7 @@ func paced(ctx context.Context, client *http.Client, url string, body []byte, ra
 		all.Go(func() {
 			begun, l := time.Now(), l
 			if i%2 == 1 {
-				l.delay = think
+				l.delay = thinkTime
 			}
 			errs[i] = l.once(ctx, client, body, want)
 			took[i] = time.Since(begun)
@@ -269,6 +262,14 @@ func newFlowClient() *http.Client {
 
 // latencies are how long requests took.
 type latencies []time.Duration
+
+// everySecond takes every second one from a place on.
+func (l latencies) everySecond(from int) (some latencies) {
+	for i := from; i < len(l); i += 2 {
+		some = append(some, l[i])
+	}
+	return some
+}
 
 // quantile is the value that a share q of all does not exceed.
 func (l latencies) quantile(q float64) time.Duration {

@@ -10,9 +10,9 @@ import (
 // TestIndex adds and removes keys at random, with ids that follow each other and such that do not, beside a map.
 func TestIndex(t *testing.T) {
 	for name, idOf := range map[string]func(n uint64) fleet.KeyID{
-		"in a row":      func(n uint64) fleet.KeyID { return fleet.KeyID(1 + n) },
-		"far apart":     func(n uint64) fleet.KeyID { return fleet.KeyID(1 + n<<40) },
-		"in steps": func(n uint64) fleet.KeyID { return fleet.KeyID(1<<62 + n*indexParts) },
+		"in a row":  func(n uint64) fleet.KeyID { return fleet.KeyID(1 + n) },
+		"far apart": func(n uint64) fleet.KeyID { return fleet.KeyID(1 + n<<40) },
+		"in steps":  func(n uint64) fleet.KeyID { return fleet.KeyID(1<<62 + n*indexParts) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
