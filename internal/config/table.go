@@ -108,6 +108,11 @@ var table = []Entry{
 	flag("ALLOW_CREDENTIALS", "cors", "Let cross-origin requests carry cookies. Not with the origin *.",
 		func(c *Config) *bool { return &c.CORS.AllowCredentials }),
 
+	number("METRICS_PORT", "signals", 0, 0, 65535, "", "Port that serves Prometheus metrics at /metrics, without a login, on the address of HOST. 0 opens none.",
+		func(c *Config, n int64) { c.Metrics.Port = int(n) }),
+	secretText("METRICS_TOKEN", "signals", "1 to 512 bytes without spaces and commas", "Bearer token that opens /metrics on the main port. Empty: it is not served there.",
+		func(c *Config, t secret.Text) error { c.Metrics.Token = t; return checkAuthKey(t) }),
+
 	choice("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "Least level that is logged.",
 		func(c *Config) *string { return &c.Log.Level }),
 	choice("LOG_FORMAT", "text", []string{"text", "json"}, "text for people, json for collectors.",

@@ -18,6 +18,7 @@ import (
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/maintenance"
+	"gpt-load/internal/metrics"
 	"gpt-load/internal/operation"
 	"gpt-load/internal/proxy"
 	"gpt-load/internal/rediscluster"
@@ -63,14 +64,18 @@ type node struct {
 	verdicts  *keypool.Writer // of verdicts, to the other nodes
 	// What the bus told to look for.
 	staleConfiguration, staleKeys chan struct{}
-	roleChanged                   chan struct{}
-	routes                        *proxy.Routes
-	transports                    *upstream.Transports
-	records                       *requestlog.Recorder
-	proxy                         *proxy.Handler
-	jobs                          *maintenance.Runner
-	operations                    *operation.Service
-	server                        *http.Server
+	// When the last of it was told, in nanoseconds since the epoch; 0 once it is in use.
+	toldConfiguration, toldKeys atomic.Int64
+	roleChanged                 chan struct{}
+	routes                      *proxy.Routes
+	transports                  *upstream.Transports
+	records                     *requestlog.Recorder
+	metrics                     *metrics.Metrics
+	storeHealth                 storeHealth
+	proxy                       *proxy.Handler
+	jobs                        *maintenance.Runner
+	operations                  *operation.Service
+	server                      *http.Server
 	// endRequests ends the contexts of all requests.
 	endRequests context.CancelCauseFunc
 }
@@ -78,16 +83,17 @@ type node struct {
 // Run starts a node, serves until ctx ends, shuts down and returns. An error says what to change in the words of
 // the configuration.
 func Run(ctx context.Context, o Options) (err error) {
-	n := &node{
-		Options: o, started: time.Now(), id: cluster.NewNodeID(), attached: make(chan struct{}),
-		staleConfiguration: make(chan struct{}, 1), staleKeys: make(chan struct{}, 1),
-		roleChanged: make(chan struct{}, 1),
-	}
+	n := newNode(o)
 	defer keepHeapHeadroom()()
 	if err := n.open(ctx); err != nil {
 		return errors.Join(err, n.close())
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
+	endMetrics, err := n.serveMetrics()
+	if err != nil {
+		return err
+	}
+	defer endMetrics() // the last to go before the parts that it reads
 	// Before the port is open: a load balancer takes a refused connection to another node, and an answer to the client.
 	if err := n.connect(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -100,6 +106,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("listening on %s (HOST, PORT): %w", o.Config.Addr(), err)
 	}
 	return n.serve(ctx, listener)
+}
+
+func newNode(o Options) *node {
+	n := &node{
+		Options: o, started: time.Now(), id: cluster.NewNodeID(), attached: make(chan struct{}),
+		staleConfiguration: make(chan struct{}, 1), staleKeys: make(chan struct{}, 1),
+		roleChanged: make(chan struct{}, 1), metrics: metrics.New(o.Version),
+	}
+	n.source.health = &n.storeHealth
+	return n
 }
 
 // open builds everything. It talks to no server: see connect.
@@ -132,10 +148,11 @@ func (n *node) open(ctx context.Context) (err error) {
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
 		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
-		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Log: n.Log.Named("proxy"),
+		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
 	n.openOperations()
+	n.metrics.Read(n.readings)
 	return n.openServer()
 }
 
@@ -154,6 +171,11 @@ func (n *node) openRecords() (err error) {
 // apply brings the stateful parts to a new snapshot, before requests see it.
 func (n *node) apply(_ context.Context, old, current *snapshot.Snapshot) error {
 	n.routes.Sync(current.Groups())
+	groups := make([]fleet.Group, len(current.Groups()))
+	for i, g := range current.Groups() {
+		groups[i] = g.Group
+	}
+	n.metrics.Sync(groups)
 	used := make([]upstream.TransportConfig, 0, len(current.Groups()))
 	for _, g := range current.Groups() {
 		if g.Kind == fleet.KindStandard {
@@ -198,9 +220,11 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	jobs.run("keys", n.feed.Run)
 	jobs.run("bus", func(ctx context.Context) error { return n.bus.Run(ctx, n.receive, n.resync) })
 	jobs.run("configuration by the bus", func(ctx context.Context) error {
-		return follow(ctx, n.staleConfiguration, func(ctx context.Context) error { return n.loader.Reload(ctx, 0) })
+		return follow(ctx, n.staleConfiguration, func(ctx context.Context) error { return n.loader.Reload(ctx, 0) }, n.propagated(metrics.KindConfiguration, &n.toldConfiguration))
 	})
-	jobs.run("keys by the bus", func(ctx context.Context) error { return follow(ctx, n.staleKeys, n.feed.CatchUp) })
+	jobs.run("keys by the bus", func(ctx context.Context) error {
+		return follow(ctx, n.staleKeys, n.feed.CatchUp, n.propagated(metrics.KindKeys, &n.toldKeys))
+	})
 	jobs.run("tidings", n.tidings.run)
 	jobs.run("verdicts for other nodes", n.verdicts.Run)
 	jobs.run("operations", n.workOnOperations)

@@ -32,6 +32,7 @@ func (n *node) openServer() error {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	admin.Mount(e)
+	n.mountMetrics(e)
 	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

@@ -136,6 +136,12 @@ func (x *exchange) write(data []byte, flush bool) bool {
 	if x.record.TimeToFirstByte == 0 {
 		x.record.TimeToFirstByte = now.Sub(x.started)
 	}
+	if flush {
+		if !x.written.IsZero() {
+			x.signals.Gap(now.Sub(x.written))
+		}
+		x.written = now
+	}
 	x.extendWrite(now)
 	n, err := x.w.Write(data)
 	x.sent += int64(n)
