@@ -19,7 +19,8 @@ type Config struct {
 	ReadTimeout             time.Duration // of one request's header and body
 	WriteTimeout            time.Duration // of an answer without progress
 	IdleTimeout             time.Duration // between two requests of a connection
-	GracefulShutdownTimeout time.Duration // for requests in flight when the process is told to end
+	ShutdownDelay           time.Duration // still accepting when the process is told to end, in a fleet
+	GracefulShutdownTimeout time.Duration // for requests in flight after that
 	MaxConcurrentRequests   int           // proxied requests served at the same time
 
 	IsSlave  bool           // never leads the fleet

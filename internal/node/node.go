@@ -148,7 +148,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
 		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
-		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, Log: n.Log.Named("proxy"),
+		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
 	n.openOperations()
@@ -200,10 +200,10 @@ func (n *node) fingerprint(key secret.Text) string { return n.source.current.Loa
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	// Services end by contexts of their own, one after the other: writers must outlive those who write, and the leader's
 	// work those whose records it brings to the database.
-	var http, jobs, writers, leading services
+	var http, operations, jobs, writers, leading services
 	failed, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	for _, s := range []*services{&http, &jobs, &writers, &leading} {
+	for _, s := range []*services{&http, &operations, &jobs, &writers, &leading} {
 		*s = newServices(ctx, stop)
 		defer s.cancel()
 	}
@@ -227,7 +227,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	})
 	jobs.run("tidings", n.tidings.run)
 	jobs.run("verdicts for other nodes", n.verdicts.Run)
-	jobs.run("operations", n.workOnOperations)
+	operations.run("operations", n.workOnOperations)
 	jobs.run("membership", n.announce)
 	jobs.run("use of the database", n.announceUse)
 	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),
@@ -237,10 +237,12 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	}
 
 	<-failed.Done()
-	n.leaving.Store(true)
-	n.Log.Info("shutting down", zap.Int64("requests_in_flight", n.proxy.InFlight()), zap.Duration("budget", n.Config.GracefulShutdownTimeout))
+	n.leave()
+	n.awaitEndpoints(ctx)
+	// What an operation did not do by now another node goes on with, while requests end here.
+	ended := operations.end()
 	err := n.drain()
-	return errors.Join(err, http.wait(), jobs.end(), writers.end(), leading.end())
+	return errors.Join(err, ended, http.wait(), jobs.end(), writers.end(), leading.end())
 }
 
 // services are goroutines that end together.
@@ -275,27 +277,6 @@ func (s *services) end() error {
 }
 
 func (s *services) wait() error { return s.group.Wait() }
-
-// farewell is how long requests that are ended get to tell their clients why.
-const farewell = time.Second
-
-// drain lets requests end within the budget, and then ends them.
-func (n *node) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), n.Config.GracefulShutdownTimeout)
-	defer cancel()
-	err := n.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		n.Log.Warn("requests were cut at the end of SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", zap.Int64("requests", n.proxy.InFlight()))
-		n.endRequests(proxy.ErrStopping)
-		ctx, cancel := context.WithTimeout(context.Background(), farewell)
-		defer cancel()
-		if n.server.Shutdown(ctx) != nil {
-			return n.server.Close()
-		}
-		return nil
-	}
-	return err
-}
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {

@@ -195,6 +195,7 @@ func (x *exchange) fail(e provider.GatewayError) bool {
 		boundUnread(x.w, x.r, x.h.ReadTimeout)
 	}
 	x.committed = true
+	x.closeIfLeaving()
 	provider.WriteError(x.w, x.format, e)
 	return false
 }
@@ -251,6 +252,14 @@ func (x *exchange) stopped() {
 		Status: http.StatusServiceUnavailable, Code: codeStopping, RetryAfter: time.Second,
 		Message: "the node shuts down and the time it leaves its requests (SERVER_GRACEFUL_SHUTDOWN_TIMEOUT) is over; try again",
 	})
+}
+
+// closeIfLeaving tells the client to take another connection for its next request, of a request that came before the
+// shutdown, too.
+func (x *exchange) closeIfLeaving() {
+	if x.h.Leaving != nil && x.h.Leaving() {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 const codeStopping = "shutting_down"

@@ -31,7 +31,8 @@ type Journal interface {
 	Add(fleet.KeyChange)
 }
 
-// Options are what a Handler works with. All fields are needed but TrustedProxies, CrossOrigin and Metrics.
+// Options are what a Handler works with. All fields are needed but TrustedProxies, CrossOrigin, Metrics
+// and Leaving.
 type Options struct {
 	Snapshots      *snapshot.Holder
 	Pools          *keypool.Pools
@@ -47,7 +48,9 @@ type Options struct {
 	// nil leaves it to the providers.
 	CrossOrigin func(header http.Header, r *http.Request) (preflight bool)
 	Metrics     *metrics.Metrics // nil measures nothing
-	Log         *zap.Logger
+	// Leaving reports whether clients are to close their connections, because the node shuts down; nil never does.
+	Leaving func() bool
+	Log     *zap.Logger
 }
 
 // Handler serves /proxy/{group}/{path}.

@@ -120,6 +120,7 @@ func (x *exchange) commit(response *http.Response) {
 		slices.Sort(names)
 		header["Trailer"] = []string{strings.Join(names, ", ")}
 	}
+	x.closeIfLeaving()
 	x.extendWrite(time.Now())
 	if x.record.Status == 0 {
 		x.record.Status = response.StatusCode
