@@ -49,7 +49,7 @@ type Metrics struct {
 	groups   atomic.Pointer[map[fleet.GroupID]*Group]
 	others   *Group // those beyond the bounds
 	nobody   *Group // of requests that named no group there is
-	names    []string
+	defined  []Definition
 
 	mu        sync.Mutex // guards what follows: series are made and removed one at a time
 	allowance int
@@ -70,7 +70,7 @@ func New(version string) *Metrics {
 	m.overhead = m.histogram("overhead_seconds", "What the gateway itself took from the arrival of a request to its first attempt; waiting for a place and for the body is left out.", overheadBuckets, "channel")
 	m.propagation = m.histogram("propagation_seconds", "From a change on another node to its use on this one, by the clocks of both.", spreadBuckets, "kind")
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1; the labels tell what runs."}, []string{"version", "go"})
-	m.names = append(m.names, namespace+"_build_info")
+	m.define("build_info", false, "version", "go")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
@@ -86,21 +86,32 @@ func New(version string) *Metrics {
 }
 
 func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
-	m.names = append(m.names, namespace+"_"+name)
+	m.define(name, false, labels...)
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	m.registry.MustRegister(vec)
 	return vec
 }
 
 func (m *Metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	m.names = append(m.names, namespace+"_"+name)
+	m.define(name, true, labels...)
 	vec := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 	m.registry.MustRegister(vec)
 	return vec
 }
 
-// Names lists the metrics of this program, also those that have no series yet. Histograms have the usual suffixes besides.
-func (m *Metrics) Names() []string { return slices.Clone(m.names) }
+// Definition is a metric of this program, whether or not it has series yet.
+type Definition struct {
+	Name      string
+	Histogram bool // its series have the usual suffixes
+	Labels    []string
+}
+
+// Definitions lists them; those of Read only after it was called.
+func (m *Metrics) Definitions() []Definition { return slices.Clone(m.defined) }
+
+func (m *Metrics) define(name string, histogram bool, labels ...string) {
+	m.defined = append(m.defined, Definition{Name: namespace + "_" + name, Histogram: histogram, Labels: labels})
+}
 
 func (m *Metrics) channelOf(c fleet.Channel) *channel {
 	if known := m.channels[c]; known != nil {

@@ -49,10 +49,10 @@ type GroupKeys struct {
 // and quick, and work from the first moment of the process on.
 func (m *Metrics) Read(read func() Readings) {
 	for _, r := range readings {
-		m.names = append(m.names, namespace+"_"+r.name)
+		m.define(r.name, false)
 	}
-	for _, name := range labelled {
-		m.names = append(m.names, namespace+"_"+name)
+	for _, d := range labelled {
+		m.define(d.name, false, d.labels...)
 	}
 	m.registry.MustRegister(&collector{m: m, read: read})
 }
@@ -108,15 +108,24 @@ var readings = []reading{
 	gauge("clock_offset_seconds", "How far the node's clock is ahead of the database's.", func(r *Readings) float64 { return r.ClockOffset.Seconds() }),
 }
 
-var (
-	recordsWaiting = prometheus.NewDesc(namespace+"_records_waiting", "Request records on their way to the database, by where they are.", []string{"where"}, nil)
-	recordsDropped = prometheus.NewDesc(namespace+"_records_dropped_total", "Request records given up at a bound, by which.", []string{"reason"}, nil)
-	keys           = prometheus.NewDesc(namespace+"_keys", "Provider keys by state; the invalid ones by reason, too.", []string{"group", "state", "reason"}, nil)
-	node           = prometheus.NewDesc(namespace+"_node_role", "Always 1; the label tells the role.", []string{"role"}, nil)
-)
+type labelledReading struct {
+	name        string
+	labels      []string
+	description *prometheus.Desc
+}
 
-// labelled are the names of the readings that have labels.
-var labelled = []string{"records_waiting", "records_dropped_total", "keys", "node_role"}
+func withLabels(name, help string, labels ...string) labelledReading {
+	return labelledReading{name, labels, prometheus.NewDesc(namespace+"_"+name, help, labels, nil)}
+}
+
+var (
+	recordsWaiting = withLabels("records_waiting", "Request records on their way to the database, by where they are.", "where")
+	recordsDropped = withLabels("records_dropped_total", "Request records given up at a bound, by which.", "reason")
+	keys           = withLabels("keys", "Provider keys by state; the invalid ones by reason, too.", "group", "state", "reason")
+	nodeRole       = withLabels("node_role", "Always 1; the label tells the role.", "role")
+
+	labelled = []labelledReading{recordsWaiting, recordsDropped, keys, nodeRole}
+)
 
 // invalidReasons bounds how many reasons of invalid keys one group shows; the rarer ones are "(other)".
 const invalidReasons = 9
@@ -131,8 +140,8 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, r := range readings {
 		to <- r.description
 	}
-	for _, d := range []*prometheus.Desc{recordsWaiting, recordsDropped, keys, node} {
-		to <- d
+	for _, l := range labelled {
+		to <- l.description
 	}
 }
 
@@ -145,20 +154,20 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	waiting := func(where string, n int64) {
-		to <- prometheus.MustNewConstMetric(recordsWaiting, prometheus.GaugeValue, float64(n), where)
+		to <- prometheus.MustNewConstMetric(recordsWaiting.description, prometheus.GaugeValue, float64(n), where)
 	}
 	waiting("queue", r.Records.Queued)
 	waiting("memory", r.Records.Held)
 	waiting("spool", r.Records.Spooled)
 	dropped := func(reason string, n int64) {
-		to <- prometheus.MustNewConstMetric(recordsDropped, prometheus.CounterValue, float64(n), reason)
+		to <- prometheus.MustNewConstMetric(recordsDropped.description, prometheus.CounterValue, float64(n), reason)
 	}
 	dropped("queue_full", r.Records.Dropped.QueueFull)
 	dropped("spool_full", r.Records.Dropped.SpoolFull)
 	dropped("write_failed", r.Records.Dropped.WriteFailed)
 	dropped("closed", r.Records.Dropped.Closed)
 	if r.Role != "" {
-		to <- prometheus.MustNewConstMetric(node, prometheus.GaugeValue, 1, r.Role)
+		to <- prometheus.MustNewConstMetric(nodeRole.description, prometheus.GaugeValue, 1, r.Role)
 	}
 	c.collectKeys(to, r.Keys)
 }
@@ -185,7 +194,7 @@ func (c *collector) collectKeys(to chan<- prometheus.Metric, groups []GroupKeys)
 		}
 	}
 	for s, n := range sums {
-		to <- prometheus.MustNewConstMetric(keys, prometheus.GaugeValue, float64(n), s.group, s.state, s.reason)
+		to <- prometheus.MustNewConstMetric(keys.description, prometheus.GaugeValue, float64(n), s.group, s.state, s.reason)
 	}
 }
 
