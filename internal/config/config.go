@@ -43,6 +43,8 @@ type Config struct {
 	Metrics Metrics
 	Log     Log
 
+	AccessLog AccessLog
+
 	HTTPProxy  secret.Text // URLs, which may hold a password; EnvProxy applies them
 	HTTPSProxy secret.Text
 	NoProxy    string
@@ -72,6 +74,12 @@ type Log struct {
 	Format   string // text or json
 	ToFile   bool
 	FilePath string
+}
+
+// AccessLog says whether and how each proxied request is written to the standard output.
+type AccessLog struct {
+	Format string  // off, text or json
+	Sample float64 // share of the requests that went well, 0 to 1
 }
 
 // Setting is one entry as it applies, for people: `gpt-load config` lists them.

@@ -124,6 +124,10 @@ var table = []Entry{
 		func(c *Config) *bool { return &c.Log.ToFile }),
 	fromDataDir(text("LOG_FILE_PATH", "logs", "", "a path", "The log file.",
 		func(c *Config, s string) error { c.Log.FilePath = s; return nil }), "logs/app.log"),
+	choice("ACCESS_LOG", "off", []string{"off", "text", "json"}, "One line for each proxied request on the standard output, with the request id.",
+		func(c *Config) *string { return &c.AccessLog.Format }),
+	number("ACCESS_LOG_SAMPLE", "logs", 100, 0, 100, "percent", "Share of the requests that went well in the access log. All others are always in it.",
+		func(c *Config, n int64) { c.AccessLog.Sample = float64(n) / 100 }),
 }
 
 func text(name, section, def, allowed, doc string, apply func(*Config, string) error) Entry {

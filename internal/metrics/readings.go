@@ -21,7 +21,8 @@ type Readings struct {
 	InFlight, Queued, Places int64 // proxied requests: served, waiting for a place, and how many are served at most
 	Overloaded               int64 // refused because the queue was full, since the start
 
-	Records requestlog.Stats
+	Records          requestlog.Stats
+	AccessLogDropped int64 // lines, since the start
 	// StreamWaiting is how many batches of records waited in the fleet's stream when the leader last looked; less than 0
 	// where this node does not lead.
 	StreamWaiting int64
@@ -94,6 +95,8 @@ var readings = []reading{
 	gauge("records_failing", "1 while the last try to deliver request records went wrong.", func(r *Readings) float64 { return one(r.Records.SinkError != "") }),
 	measure("records_stream_batches", "Batches of request records that wait in Redis, when the leader last looked; only on the leader.", prometheus.GaugeValue,
 		func(r *Readings) (float64, bool) { return float64(r.StreamWaiting), r.StreamWaiting >= 0 }),
+
+	count("access_log_dropped_total", "Lines of the access log that were dropped because the standard output was not read.", func(r *Readings) int64 { return r.AccessLogDropped }),
 
 	gauge("configuration_revision", "Revision of settings and groups in use.", func(r *Readings) float64 { return float64(r.ConfigurationRevision) }),
 	gauge("configuration_lag", "Revisions that this node has heard of and does not use yet.", func(r *Readings) float64 {

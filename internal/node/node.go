@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"gpt-load/internal/accesslog"
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/config"
 	"gpt-load/internal/fleet"
@@ -71,6 +73,7 @@ type node struct {
 	transports                  *upstream.Transports
 	records                     *requestlog.Recorder
 	metrics                     *metrics.Metrics
+	accessLog                   *accesslog.Log // nil when it is off
 	storeHealth                 storeHealth
 	proxy                       *proxy.Handler
 	jobs                        *maintenance.Runner
@@ -144,11 +147,18 @@ func (n *node) open(ctx context.Context) (err error) {
 	if n.Config.CORS.Enabled {
 		crossOrigin = n.cors().Apply
 	}
+	if a := n.Config.AccessLog; a.Format != "off" {
+		secrets := n.Config.Secrets()
+		n.accessLog = accesslog.New(accesslog.Options{
+			JSON: a.Format == "json", Output: os.Stdout, Sample: a.Sample, Location: n.Config.Location, Log: n.Log.Named("access"),
+			Redact: func(lines string) string { return secret.RedactLine(lines, secrets...) },
+		})
+	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
 		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
-		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
+		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, AccessLog: n.accessLog, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
 	n.openOperations()
@@ -211,6 +221,9 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	http.run("http server", func(context.Context) error { return ignoreClosed(n.server.Serve(listener)) })
 	if !n.Config.IsSlave {
 		leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
+	}
+	if n.accessLog != nil {
+		writers.run("access log", n.accessLog.Run)
 	}
 	writers.run("key states", n.journal.Run)
 	writers.run("request records", n.records.Run)

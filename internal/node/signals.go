@@ -42,7 +42,7 @@ func (n *node) readings() metrics.Readings {
 	r := metrics.Readings{
 		Ready: ready(n.checks()), Draining: n.leaving.Load(), Role: string(n.role()), Leading: n.lease.Leading(),
 		InFlight: n.proxy.InFlight(), Queued: n.proxy.Queued(), Places: int64(n.Config.MaxConcurrentRequests), Overloaded: n.proxy.Overloaded(),
-		Records: n.records.Stats(), StreamWaiting: -1,
+		Records: n.records.Stats(), AccessLogDropped: n.accessLog.Dropped(), StreamWaiting: -1,
 		ConfigurationKnown: n.storeHealth.revision.Load(), KeyRevision: n.feed.Revision(),
 		StoreUp: n.storeHealth.up.Load(), StoreTook: time.Duration(n.storeHealth.took.Load()), FromLocalCopy: n.servingFrom() == cluster.ServingFromLocalCopy,
 		ClockOffset: -n.store.ClockOffset(),

@@ -44,6 +44,7 @@ type exchange struct {
 	waited     bool            // for a resting key
 
 	reading   bool      // the request's body was asked for
+	explains  bool      // the client asked how its request was served
 	committed bool      // the response header went out
 	aborted   bool      // the answer has begun and cannot be completed
 	sent      int64     // body bytes written to the client
@@ -103,6 +104,10 @@ func (x *exchange) auth() bool {
 	}
 	if x.group == nil {
 		return x.refuse(http.StatusNotFound, "group_not_found", "no group has this name; GET /api/v1/groups lists them")
+	}
+	if asked := x.r.Header[explainHeader]; len(asked) > 0 {
+		x.explains = asked[0] == "1"
+		delete(x.r.Header, explainHeader)
 	}
 	x.ask.query = provider.StripCredentials(x.r.Header, x.ask.query)
 	stripRequest(x.r.Header)
@@ -196,6 +201,7 @@ func (x *exchange) fail(e provider.GatewayError) bool {
 	}
 	x.committed = true
 	x.closeIfLeaving()
+	x.explain()
 	provider.WriteError(x.w, x.format, e)
 	return false
 }
@@ -309,12 +315,13 @@ func (x *exchange) finishRecord() {
 		firstToken = r.TimeToFirstByte // it stayed silent for so long that its beginning was let go unseen
 	}
 	x.signals.Request(r, firstToken)
+	if r.ID == (fleet.RecordID{}) {
+		r.ID = fleet.NewRecordID(x.started)
+	}
+	x.h.AccessLog.Record(r)
 	if r.Class == fleet.ClassGateway && r.GroupID == 0 {
 		// Nobody's group, nobody's key: recording such requests would let anybody on the network fill the disk.
 		return
-	}
-	if r.ID == (fleet.RecordID{}) {
-		r.ID = fleet.NewRecordID(x.started)
 	}
 	if x.capture != nil {
 		r.Capture = x.capture.take()

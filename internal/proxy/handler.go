@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"gpt-load/internal/accesslog"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/metrics"
@@ -31,8 +32,8 @@ type Journal interface {
 	Add(fleet.KeyChange)
 }
 
-// Options are what a Handler works with. All fields are needed but TrustedProxies, CrossOrigin, Metrics
-// and Leaving.
+// Options are what a Handler works with. All fields are needed but TrustedProxies, CrossOrigin, Metrics,
+// AccessLog and Leaving.
 type Options struct {
 	Snapshots      *snapshot.Holder
 	Pools          *keypool.Pools
@@ -48,6 +49,7 @@ type Options struct {
 	// nil leaves it to the providers.
 	CrossOrigin func(header http.Header, r *http.Request) (preflight bool)
 	Metrics     *metrics.Metrics // nil measures nothing
+	AccessLog   *accesslog.Log   // nil writes none
 	// Leaving reports whether clients are to close their connections, because the node shuts down; nil never does.
 	Leaving func() bool
 	Log     *zap.Logger

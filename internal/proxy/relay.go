@@ -121,6 +121,7 @@ func (x *exchange) commit(response *http.Response) {
 		header["Trailer"] = []string{strings.Join(names, ", ")}
 	}
 	x.closeIfLeaving()
+	x.explain()
 	x.extendWrite(time.Now())
 	if x.record.Status == 0 {
 		x.record.Status = response.StatusCode
