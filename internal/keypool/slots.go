@@ -45,8 +45,9 @@ type slot struct {
 	trouble   *trouble    // nil when there is nothing to say
 	marks     atomic.Uint32
 	// load is the Replace in which the store last named this key, or in which the key was added.
-	load  uint16
-	state state
+	load    uint16
+	state   state
+	tallied uint8 // see reasonTally
 }
 
 // trouble is what is known of the few keys that had any.
