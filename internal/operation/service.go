@@ -227,6 +227,12 @@ func (s *Service) WriteResult(ctx context.Context, o Operation, to io.Writer) er
 	return nil
 }
 
+// WroteNothing reports whether the file of an export that succeeded is empty because there was no key: files of CSV and JSON have a
+// head all the same.
+func WroteNothing(o Operation) bool {
+	return o.Done == 0 && (o.Options.Format == keyfile.Text || o.Options.Format == keyfile.JSONLines)
+}
+
 // ResultName is what a file with the result may be called, and its media type.
 func ResultName(o Operation) (name, mediaType string) {
 	format := keyfile.JSONLines
