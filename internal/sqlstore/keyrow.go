@@ -30,6 +30,8 @@ type keyRow struct {
 
 	// OtherHash is the digest by the box beside the one that seals; nil without one.
 	OtherHash []byte `bun:"-"`
+	// SortValue is what a look for keys sorted this one by.
+	SortValue int64 `bun:"sort_value,scanonly"`
 }
 
 // cooldownJSON is one element of provider_keys.cooldowns.
