@@ -61,7 +61,7 @@ func (a *app) listKeysCommand() *cobra.Command {
 
 // eachKeyPage hands over the keys of a group page by page, at most limit of them unless that is 0.
 func eachKeyPage(ctx context.Context, client *adminclient.Client, group, state string, limit int, take func([]adminapi.Key) error) error {
-	filter := adminclient.KeyFilter{State: state, Limit: pageSize}
+	filter := adminclient.KeyFilter{KeyFilter: adminapi.KeyFilter{State: state}, Limit: pageSize}
 	for left := limit; ; {
 		if limit > 0 {
 			filter.Limit = min(left, pageSize)

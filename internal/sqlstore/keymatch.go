@@ -13,16 +13,26 @@ import (
 type keyMatch struct {
 	state  fleet.KeyState // stored
 	filter fleet.KeyFilter
-	hashes [][]byte // digests, of which a key has one; none for any key
-	at     int64    // the present, by the database's clock
+	ids    []fleet.KeyID    // of which a key has one; none for any key
+	acted  []fleet.KeyState // stored; none for any
+	hashes [][]byte         // digests, of which a key has one; none for any key
+	at     int64            // the present, by the database's clock
 }
 
-func (m *keyMatch) isZero() bool { return m.state == "" && m.hashes == nil && m.filter.IsZero() }
+func (m *keyMatch) isZero() bool {
+	return m.state == "" && len(m.acted) == 0 && len(m.ids) == 0 && m.hashes == nil && m.filter.IsZero()
+}
 
 // apply adds the conditions. Texts from people are cleaned like stored ones, so that they can match.
 func (m *keyMatch) apply(sel *bun.SelectQuery, s *Store) {
 	if m.state != "" {
 		sel.Where("key_row.state = ?", string(m.state))
+	}
+	if len(m.ids) > 0 {
+		sel.Where("key_row.id IN (?)", bun.List(m.ids))
+	}
+	if len(m.acted) > 0 {
+		sel.Where("key_row.state IN (?)", bun.List(m.acted))
 	}
 	if m.hashes != nil {
 		sel.Where("key_row.hash IN (?)", bun.List(m.hashes))

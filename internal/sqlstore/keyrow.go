@@ -75,6 +75,7 @@ func (s *Store) key(box *secret.Box, row *keyRow, at time.Time) (fleet.Key, erro
 		ID: fleet.KeyID(row.ID), GroupID: fleet.GroupID(row.GroupID), Value: value,
 		State: fleet.KeyState(row.State), Reason: row.Reason, Evidence: row.Evidence, Failures: row.Failures,
 		Cooldowns: s.cooldowns(row.Cooldowns, at), CreatedAt: s.moment(row.CreatedAt), UpdatedAt: s.moment(row.UpdatedAt),
+		OperatorAt: s.moment(row.OperatorAt),
 	}, nil
 }
 
