@@ -348,7 +348,7 @@ func reportFlow(r *report, before, after, during, alike latencies) {
 func (k *keysBench) measurePages(ctx context.Context, r *report) error {
 	for _, state := range []string{"", adminapi.KeyActive, adminapi.KeyInvalid, adminapi.KeyDisabled} {
 		var took latencies
-		filter := adminclient.KeyFilter{State: state, Limit: 100}
+		filter := adminclient.KeyFilter{KeyFilter: adminapi.KeyFilter{State: state}, Limit: 100}
 		for range 100 {
 			begun := time.Now()
 			page, err := k.admin.Keys(ctx, k.group.ID, filter)

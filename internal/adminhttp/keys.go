@@ -3,7 +3,6 @@ package adminhttp
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +25,8 @@ func (a *API) mountKeys(api huma.API) {
 		MaxBodyBytes: 16 << 20, BodyReadTimeout: 5 * time.Minute,
 	}, a.addKeys)
 	route(api, huma.Operation{
-		OperationID: "list-keys", Method: http.MethodGet, Path: "/groups/{id}/keys", Tags: tags, Summary: "List the keys of a group, oldest first",
+		OperationID: "list-keys", Method: http.MethodGet, Path: "/groups/{id}/keys", Tags: tags, Summary: "List the keys of a group",
+		Description: "Where no index serves the filter, a page ends after a tenth of a second with what was found so far, maybe nothing: only a page without next_cursor is the last.",
 	}, a.listKeys)
 	route(api, huma.Operation{
 		OperationID: "search-keys", Method: http.MethodPost, Path: "/keys/search", Tags: tags, Summary: "Find one exact key",
@@ -37,7 +37,11 @@ func (a *API) mountKeys(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return &answer[adminapi.Key]{a.wireKey(k)}, nil
+			keys, err := a.wireKeys(ctx, []fleet.Key{k})
+			if err != nil {
+				return nil, err
+			}
+			return &answer[adminapi.Key]{keys[0]}, nil
 		})
 	route(api, huma.Operation{OperationID: "reveal-key", Method: http.MethodGet, Path: "/keys/{id}/value", Tags: tags, Summary: "Get a key in clear"},
 		func(ctx context.Context, in *KeyRef) (*answer[adminapi.KeyValue], error) {
@@ -113,35 +117,6 @@ func (a *API) addKeys(ctx context.Context, in *struct {
 	return i.finish(ctx, i.read(ctx, in.Body.Text))
 }
 
-// storedStates are the states that a store can filter by.
-var storedStates = []fleet.KeyState{fleet.KeyActive, fleet.KeyInvalid, fleet.KeyDisabled}
-
-func parseState(text string) (fleet.KeyState, error) {
-	state := fleet.KeyState(text)
-	if text != "" && !slices.Contains(storedStates, state) {
-		return "", invalid("state", "must be active, invalid or disabled; keys that rest count as active")
-	}
-	return state, nil
-}
-
-func (a *API) listKeys(ctx context.Context, in *struct {
-	GroupRef
-	State  string `query:"state" doc:"Only keys that are active (resting or not), invalid or disabled."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
-},
-) (*answer[adminapi.KeyPage], error) {
-	state, err := parseState(in.State)
-	if err != nil {
-		return nil, err
-	}
-	g, err := a.keyGroup(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return a.keyPage(ctx, fleet.KeyQuery{Group: g.ID, State: state, Limit: in.Limit, Cursor: in.Cursor})
-}
-
 func (a *API) searchKeys(ctx context.Context, in *struct{ Body adminapi.KeySearch }) (*answer[adminapi.KeyPage], error) {
 	group, err := filterID[fleet.GroupID]("group_id", in.Body.GroupID)
 	if err != nil {
@@ -159,5 +134,27 @@ func (a *API) keyPage(ctx context.Context, q fleet.KeyQuery) (*answer[adminapi.K
 	if err != nil {
 		return nil, err
 	}
-	return &answer[adminapi.KeyPage]{adminapi.KeyPage{Keys: mapped(keys, a.wireKey), NextCursor: next}}, nil
+	list, err := a.wireKeys(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[adminapi.KeyPage]{adminapi.KeyPage{Keys: list, NextCursor: next}}, nil
+}
+
+// wireKeys shows keys with how often they were used.
+func (a *API) wireKeys(ctx context.Context, keys []fleet.Key) ([]adminapi.Key, error) {
+	usage, err := a.Store.KeyUsage(ctx, mapped(keys, func(k fleet.Key) fleet.KeyID { return k.ID }))
+	if err != nil {
+		return nil, err
+	}
+	list := mapped(keys, a.wireKey)
+	for i := range list {
+		used := usage[keys[i].ID]
+		list[i].Requests, list[i].FailedRequests = used.Requests, used.Failures
+		if !used.LastUsedAt.IsZero() {
+			at := wireTime(used.LastUsedAt)
+			list[i].LastUsedAt = &at
+		}
+	}
+	return list, nil
 }

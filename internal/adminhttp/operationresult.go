@@ -30,7 +30,7 @@ func (a *API) operationResult(ctx context.Context, in *OperationRef) (*huma.Stre
 		return nil, err
 	case o.Kind == operation.Export && o.State != operation.Succeeded:
 		return nil, fleet.NewError(fleet.CodeConflict, "the export is "+string(o.State)+"; its file is there when it has succeeded", nil)
-	case o.Kind == operation.Export && o.Chunks == 0:
+	case o.Kind == operation.Export && o.Chunks == 0 && !operation.WroteNothing(o):
 		return nil, fleet.NewError(fleet.CodeGone, "the file of the export was deleted a day after its end; export again", nil)
 	}
 	name, mediaType := operation.ResultName(o)

@@ -205,6 +205,16 @@ func TestExportRoundTrip(t *testing.T) {
 	}
 }
 
+func TestExportOfNothing(t *testing.T) {
+	w := newWorld(t)
+	g := w.group(openai("a"))
+	for format, want := range map[string]string{"text": "", "jsonl": "", "json": "[\n]\n"} {
+		if file := w.export(g.ID, format); file != want {
+			t.Errorf("%s: %q", format, file)
+		}
+	}
+}
+
 // export runs an export and returns its file.
 func (w *world) export(group, format string) string {
 	w.t.Helper()

@@ -43,9 +43,14 @@ type Store interface {
 	AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error)
 	Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, next string, err error)
 	Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error)
-	// SetKeyState returns the changes of the keys that it changed; a key made active loses failures and cool-downs.
-	SetKeyState(ctx context.Context, which fleet.KeySelection, state fleet.KeyState, reason string) ([]fleet.KeyChange, error)
-	DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error)
+	// KeyUsage leaves out keys that no record names.
+	KeyUsage(ctx context.Context, ids []fleet.KeyID) (map[fleet.KeyID]fleet.KeyUsage, error)
+	// EditKeys does an operator's act to some keys of a selection, those with ids up to 500 of them or without up to a bound of time,
+	// and tells where to go on; 0 at the end.
+	EditKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, after fleet.KeyID) (edited fleet.KeysEdited, next fleet.KeyID, err error)
+	// CountSelected counts the keys that an act is for, exactly up to most.
+	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
+	SelectedKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, limit int) ([]fleet.Key, error)
 
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)

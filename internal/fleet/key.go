@@ -33,6 +33,8 @@ type Key struct {
 	Cooldowns []Cooldown
 	CreatedAt time.Time
 	UpdatedAt time.Time // of the state
+	// OperatorAt is when an operator last decided on the state or the rests. What a node knew of these before is over.
+	OperatorAt time.Time
 }
 
 // Cooldown rests a key until a time, for one model or for all.
@@ -53,7 +55,9 @@ type KeyChange struct {
 	Failures int
 	// Cooldowns are all rests of the key that are not over.
 	Cooldowns []Cooldown
-	At        time.Time
+	// Reset says that an operator ended the rests that are not among Cooldowns; failures stand.
+	Reset bool
+	At    time.Time
 }
 
 // KeyCounts are the keys of a group by what they can do now.

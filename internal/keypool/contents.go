@@ -10,7 +10,7 @@ import (
 const keysPerLock = 256
 
 // Put adds keys, or sets those that are there to what a store or an operator says. A key that stays keeps its
-// cool-downs; those listed with it are added.
+// cool-downs, unless an operator decided since; those listed with it are added.
 func (p *Pool) Put(keys ...fleet.Key) {
 	for len(keys) > 0 {
 		portion := keys[:min(len(keys), keysPerLock)]
@@ -99,7 +99,8 @@ func (p *Pool) removeUnloaded() {
 // Apply takes a change that was decided elsewhere: by an operator, by validation or by another node. A change
 // to invalid leaves a disabled key disabled. A change to active that lists cool-downs is another node's report
 // of a rest: it rests the key if it is active and revives nothing. A change to active without cool-downs is a
-// restoration: the key is used again at once. Rests are never shortened otherwise.
+// restoration: the key is used again at once. A reset ends the rests of an active key that it does not list. Rests are never shortened
+// otherwise.
 func (p *Pool) Apply(c fleet.KeyChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +117,7 @@ func (p *Pool) Hear(c fleet.KeyChange) {
 	if !ok {
 		return
 	}
-	rest := c.State == fleet.KeyActive && len(c.Cooldowns) > 0
+	rest := c.State == fleet.KeyActive && len(c.Cooldowns) > 0 && !c.Reset
 	if rest || c.At.UnixNano() >= p.slots.at(i).updatedAt {
 		p.apply(i, c)
 	}
@@ -128,6 +129,15 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 	switch {
 	case to == stateInvalid && s.state == stateDisabled:
 		return
+	case to == stateActive && c.Reset:
+		if s.state != stateActive {
+			return
+		}
+		p.dropRests(s)
+		p.refresh(i, s, nil)
+		p.change++
+		p.coolAll(i, c.Cooldowns)
+		s.tidy()
 	case to == stateActive && len(c.Cooldowns) > 0:
 		if s.state == stateActive {
 			s.setFailures(max(s.failures(), int32(c.Failures)))
@@ -182,10 +192,14 @@ func (p *Pool) put(k *fleet.Key) {
 		p.index.add(k.ID, i)
 		p.counts[s.state]++
 	}
+	decided := known && nanosOf(k.OperatorAt) > s.updatedAt
+	if decided {
+		p.dropRests(s)
+	}
 	s.load = p.load
 	s.updatedAt = max(s.updatedAt, nanosOf(k.UpdatedAt))
 	// The failures of a key that stays active are counted here and stored only with its next change of state.
-	if to := stateOf(k.State); !known || to != stateActive || s.state != stateActive {
+	if to := stateOf(k.State); !known || decided || to != stateActive || s.state != stateActive {
 		s.setFailures(int32(k.Failures))
 	}
 	p.setState(i, s, stateOf(k.State))

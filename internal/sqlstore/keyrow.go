@@ -30,6 +30,8 @@ type keyRow struct {
 
 	// OtherHash is the digest by the box beside the one that seals; nil without one.
 	OtherHash []byte `bun:"-"`
+	// SortValue is what a look for keys sorted this one by.
+	SortValue int64 `bun:"sort_value,scanonly"`
 }
 
 // cooldownJSON is one element of provider_keys.cooldowns.
@@ -73,6 +75,7 @@ func (s *Store) key(box *secret.Box, row *keyRow, at time.Time) (fleet.Key, erro
 		ID: fleet.KeyID(row.ID), GroupID: fleet.GroupID(row.GroupID), Value: value,
 		State: fleet.KeyState(row.State), Reason: row.Reason, Evidence: row.Evidence, Failures: row.Failures,
 		Cooldowns: s.cooldowns(row.Cooldowns, at), CreatedAt: s.moment(row.CreatedAt), UpdatedAt: s.moment(row.UpdatedAt),
+		OperatorAt: s.moment(row.OperatorAt),
 	}, nil
 }
 

@@ -58,6 +58,7 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 		for _, row := range inserted {
 			added = append(added, fleet.Key{
 				ID: fleet.KeyID(row.ID), GroupID: group, Value: byHash[string(row.Hash)], State: state, Reason: reason, CreatedAt: at, UpdatedAt: at,
+				OperatorAt: at,
 			})
 		}
 		duplicates += len(part) - len(inserted)

@@ -23,7 +23,7 @@ func testOperations(t *testing.T, open opener) {
 	t.Run("Input", func(t *testing.T) { testOperationInput(t, open(t)) })
 	t.Run("Claims", func(t *testing.T) { testOperationClaims(t, open(t)) })
 	t.Run("ImportKeys", func(t *testing.T) { testImportKeys(t, open(t)) })
-	t.Run("DeleteSomeKeys", func(t *testing.T) { testDeleteSomeKeys(t, open(t)) })
+	t.Run("EditSomeKeys", func(t *testing.T) { testEditSomeKeys(t, open(t)) })
 	t.Run("Pages", func(t *testing.T) { testOperationPages(t, open(t)) })
 }
 
@@ -279,7 +279,7 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	wantCode(t, err, fleet.CodeNotFound)
 }
 
-func testDeleteSomeKeys(t *testing.T, s *sqlstore.Store) {
+func testEditSomeKeys(t *testing.T, s *sqlstore.Store) {
 	ctx := t.Context()
 	g := addGroup(t, s, standard("g"))
 	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 1100), false))(t)
@@ -287,17 +287,18 @@ func testDeleteSomeKeys(t *testing.T, s *sqlstore.Store) {
 	claim := claimed(t, s, waiting(operation.Deletion, g.ID))
 	which := fleet.KeySelection{Group: g.ID, State: fleet.KeyActive}
 	var after fleet.KeyID
-	for round, want := range []int{500, 500, 100, 0} {
-		err := s.DeleteSomeKeys(ctx, claim, which, after, func(ids []fleet.KeyID) (operation.Progress, []byte) {
-			if len(ids) != want {
+	for round, want := range []int{500, 500, 100} {
+		err := s.EditSomeKeys(ctx, claim, which, fleet.KeyEdit{Act: fleet.ActDelete}, after, func(done fleet.KeysEdited, next fleet.KeyID) (operation.Progress, []byte) {
+			ids := done.Deleted
+			if len(ids) != want || (next == 0) != (round == 2) {
 				t.Errorf("round %d deleted %d keys, want %d", round, len(ids), want)
 			}
 			for i, id := range ids {
 				if id != keys[round*500+i].ID {
 					t.Fatalf("round %d deleted %d in place %d", round, id, i)
 				}
-				after = id
 			}
+			after = next
 			return operation.Progress{Position: int64(after)}, nil
 		})
 		if err != nil {

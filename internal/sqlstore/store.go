@@ -28,6 +28,10 @@ type Store struct {
 	box      atomic.Pointer[secret.Box] // that secrets are sealed with; nil until Unlock
 	unlocked atomic.Pointer[secret.Box] // as given to Unlock
 	closed   atomic.Bool
+
+	// Bounds of a look for keys: see keyscan.go. Tests lower them.
+	smallGroup  int
+	keyScanTime time.Duration
 }
 
 // Options are what a store needs beside its address.
@@ -49,7 +53,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Store{log: log, clock: clock{log: log}}
+	s := &Store{log: log, clock: clock{log: log}, smallGroup: smallGroup, keyScanTime: keyScanTime}
 	to, err := parseDSN(dsn)
 	switch {
 	case err != nil:

@@ -32,6 +32,7 @@ func runSuite(t *testing.T, database fresh) {
 		"Groups":     testGroups,
 		"Keys":       testKeys,
 		"Deltas":     testKeyDeltas,
+		"KeyEdits":   testKeyEdits,
 		"Copy":       testCopy,
 		"Records":    testRecords,
 		"Stats":      testStats,

@@ -1,0 +1,4 @@
+-- Orders and filters of lists of keys. Keys in trouble are few, so these indexes are small, and an import pays nothing for them.
+CREATE INDEX provider_keys_failures ON provider_keys (group_id, failures, id) WHERE failures > 0;
+CREATE INDEX provider_keys_cooldowns ON provider_keys (group_id, id) WHERE cooldowns <> '';
+CREATE INDEX key_usage_last_used ON key_usage (last_used_at, key_id);
