@@ -41,8 +41,15 @@ var providers = map[fleet.Channel]string{
 // operation is the value of gen_ai.operation.name for a path of a provider's API; empty for what is no inference.
 func operation(path string) string {
 	for _, known := range []struct{ suffix, name string }{
-		{"/chat/completions", "chat"}, {"/messages", "chat"}, {"/responses", "chat"}, {"/completions", "text_completion"}, {"/embeddings", "embeddings"},
-		{":generateContent", "generate_content"}, {":streamGenerateContent", "generate_content"}, {":embedContent", "embeddings"}, {":batchEmbedContents", "embeddings"},
+		{"/chat/completions", "chat"},
+		{"/messages", "chat"},
+		{"/responses", "chat"},
+		{"/completions", "text_completion"},
+		{"/embeddings", "embeddings"},
+		{":generateContent", "generate_content"},
+		{":streamGenerateContent", "generate_content"},
+		{":embedContent", "embeddings"},
+		{":batchEmbedContents", "embeddings"},
 	} {
 		if strings.HasSuffix(path, known.suffix) {
 			return known.name
