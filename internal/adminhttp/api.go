@@ -86,11 +86,11 @@ func New(o Options) (*API, error) {
 	return a, a.buildRoutes()
 }
 
-// Mount hands /api/v1, /health, /livez and /readyz of e to the API, and makes echo answer its own errors in the
+// Mount hands /api/v1, /health, /livez, /readyz and /startupz of e to the API, and makes echo answer its own errors in the
 // API's shape.
 func (a *API) Mount(e *echo.Echo) {
 	handler := echo.WrapHandler(a)
-	for _, path := range []string{"/health", "/livez", "/readyz", adminapi.Prefix, adminapi.Prefix + "/*"} {
+	for _, path := range []string{"/health", "/livez", "/readyz", "/startupz", adminapi.Prefix, adminapi.Prefix + "/*"} {
 		e.Any(path, handler)
 	}
 	e.HTTPErrorHandler = func(err error, c echo.Context) {

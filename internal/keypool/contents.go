@@ -143,6 +143,7 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 		p.setState(i, s, to)
 		s.failures = int32(c.Failures)
 		s.explain(c.Reason, clipEvidence(c.Evidence))
+		p.tally.count(s)
 	}
 	s.updatedAt = max(s.updatedAt, nanosOf(c.At))
 	p.touch(s)
@@ -164,6 +165,7 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	s.failures = 0
 	s.explain("", "")
 	p.setState(i, s, stateActive)
+	p.tally.count(s)
 	change := p.changeOf(s, now.UnixNano())
 	s.updatedAt = s.stamp
 	return change, true
@@ -197,6 +199,7 @@ func (p *Pool) put(k *fleet.Key) {
 		p.coolAll(i, k.Cooldowns)
 	}
 	s.explain(k.Reason, clipEvidence(k.Evidence))
+	p.tally.count(s)
 }
 
 // coolAll rests a key as a list of cool-downs says. Those that are over already end with the next choice.
@@ -238,6 +241,7 @@ func (p *Pool) setState(i uint32, s *slot, to state) {
 
 func (p *Pool) remove(i uint32, s *slot) {
 	p.setState(i, s, stateDisabled)
+	p.tally.count(s)
 	p.counts[stateDisabled]--
 	delete(p.index, s.id)
 	p.slots.release(i)

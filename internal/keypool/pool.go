@@ -28,6 +28,7 @@ type Pool struct {
 	lanes  []*lane // all but the base lane
 	lapsed restHeap
 	counts [states]int
+	tally  reasonTally
 	change uint64 // goes up with every change that Soonest could see
 
 	loading sync.Mutex // one Replace at a time

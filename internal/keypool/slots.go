@@ -49,6 +49,7 @@ type slot struct {
 	id       fleet.KeyID // 0: the place is free
 	marks    atomic.Uint32
 	state    state
+	tallied  uint8 // see reasonTally
 	failures int32
 	// load is the Replace in which the store last named this key, or in which the key was added.
 	load      uint32

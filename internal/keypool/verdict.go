@@ -115,6 +115,7 @@ func (s *slot) count(pick Pick, o Options, at int64) bool {
 func (p *Pool) retire(i uint32, s *slot, f Fault) {
 	p.setState(i, s, stateInvalid)
 	s.explain(f.Reason, clipEvidence(f.Evidence))
+	p.tally.count(s)
 }
 
 // limit rests a rate limited key.

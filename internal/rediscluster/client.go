@@ -52,6 +52,7 @@ type Client struct {
 	lease  *lease
 	bus    *bus
 	drain  drainCounters
+	depth  streamDepth
 
 	connections connections
 

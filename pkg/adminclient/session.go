@@ -36,8 +36,17 @@ func (c *Client) Live(ctx context.Context) (adminapi.Health, error) {
 
 // Ready asks whether the node takes traffic. A node that is not ready is no error: Status and Checks tell.
 func (c *Client) Ready(ctx context.Context) (adminapi.Readiness, error) {
+	return c.readiness(ctx, "/readyz")
+}
+
+// Started asks whether the node has what it needs to serve. Unlike Ready, that stays so while it shuts down. It needs no login.
+func (c *Client) Started(ctx context.Context) (adminapi.Readiness, error) {
+	return c.readiness(ctx, "/startupz")
+}
+
+func (c *Client) readiness(ctx context.Context, path string) (adminapi.Readiness, error) {
 	var ready adminapi.Readiness
-	answer, err := c.send(ctx, request{method: http.MethodGet, path: "/readyz"})
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: path})
 	if err != nil {
 		return ready, err
 	}

@@ -57,7 +57,7 @@ type canaryWorld struct {
 
 func startCanaries(t *testing.T) *canaryWorld {
 	t.Helper()
-	w := &canaryWorld{world: start(t, "LOG_LEVEL=debug", "LOG_ENABLE_FILE=true", "ENCRYPTION_KEY="+canaryPassphrase, "MAX_CONCURRENT_REQUESTS=500")}
+	w := &canaryWorld{world: start(t, "LOG_LEVEL=debug", "ACCESS_LOG=text", "LOG_ENABLE_FILE=true", "ENCRYPTION_KEY="+canaryPassphrase, "MAX_CONCURRENT_REQUESTS=500")}
 	w.settings(adminapi.SettingsPatch{"request_log_write_interval_minutes": 0})
 	w.group = w.world.group("canary", adminapi.ChannelOpenAI, 0, func(g *adminapi.GroupInput) {
 		g.ProxyKeys = []string{canaryTenant}
