@@ -7,7 +7,7 @@
 # /tmp may be one: only the command line writes there.
 
 # The console; nothing where there is none. It is the same for every platform.
-FROM --platform=$BUILDPLATFORM node:24 AS console
+FROM --platform=$BUILDPLATFORM docker.io/library/node:24 AS console
 WORKDIR /source
 COPY internal internal
 RUN --mount=type=cache,target=/root/.npm \
@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/root/.npm \
     if [ -f internal/webui/app/package.json ]; then cd internal/webui/app && npm ci && npm run build; fi
 
 # Go compiles for the other platform, which is much faster than to run a compiler of the other platform.
-FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+FROM --platform=$BUILDPLATFORM docker.io/library/golang:1.26 AS build
 WORKDIR /source
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
