@@ -54,6 +54,8 @@ type KeyChange struct {
 	// Cooldowns are all rests of the key that are not over.
 	Cooldowns []Cooldown
 	At        time.Time
+	// Class is that of the verdict, for who wants to know why; empty for an operator's act.
+	Class Class
 }
 
 // KeyCounts are the keys of a group by what they can do now.

@@ -166,6 +166,7 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	p.setState(i, s, stateActive)
 	change := p.changeOf(s, now.UnixNano())
 	s.updatedAt = s.stamp
+	change.Class = fleet.ClassOK
 	return change, true
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
@@ -38,7 +39,10 @@ func (s *Store) copyGroup(ctx context.Context, box *secret.Box, c fleet.GroupCop
 			return err
 		}
 		g.Name, g.DisplayName = c.Name, c.DisplayName
-		if row, members, err = s.insertGroup(ctx, tx, box, g, revision); err != nil || !c.Join {
+		if row, members, err = s.insertGroup(ctx, tx, box, g, revision); err != nil {
+			return err
+		}
+		if err := s.recordGroup(ctx, tx, audit.GroupCopied, &row, "of group "+from.Name, &fleet.Group{}, &g, nil); err != nil || !c.Join {
 			return err
 		}
 		return joinAggregates(ctx, tx, c.From, &row)
