@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
@@ -50,6 +51,21 @@ type Store interface {
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) ([]fleet.StatsRow, error)
+
+	// OpenSession stores a new session, and forgets those that expired or were not used since idleSince.
+	OpenSession(ctx context.Context, s fleet.AdminSession, idleSince time.Time) error
+	Session(ctx context.Context, id string) (fleet.AdminSession, error)
+	Sessions(ctx context.Context) ([]fleet.AdminSession, error)
+	TouchSession(ctx context.Context, id string, at time.Time) error
+	EndSession(ctx context.Context, id string) (ended bool, err error)
+	EndSessions(ctx context.Context) (ended int, err error)
+
+	// RecordEvent writes an event that is no change. Changes write their own, with the actor of their context.
+	RecordEvent(ctx context.Context, e audit.Event) error
+	Audit(ctx context.Context, q audit.Query) (page []audit.Event, next string, err error)
+	AuditEvent(ctx context.Context, id audit.ID) (audit.Event, error)
+	// AuditUndo is what it takes to undo an event; CodeConflict when there is no way back.
+	AuditUndo(ctx context.Context, id audit.ID) (audit.Event, audit.Undo, error)
 }
 
 // Pools are the live key pools of this node.

@@ -32,6 +32,12 @@ type Actor struct {
 	RequestID string // as in the answer and the log
 }
 
+// SessionName is what events call a session: enough of its id to tell it from others.
+func SessionName(id string) string {
+	const shown = 8
+	return id[:min(len(id), shown)]
+}
+
 type actorKey struct{}
 
 // WithActor says who acts within a context.
