@@ -124,6 +124,7 @@ func (a *API) buildRoutes() error {
 	a.mountRecords(api)
 	a.mountStatistics(api)
 	a.mountNodes(api)
+	a.mountAudit(api)
 
 	// Made here, once: huma's own route makes it at the first request, with a data race between two of them.
 	document, err := json.Marshal(api.OpenAPI())

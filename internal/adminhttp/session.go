@@ -40,8 +40,12 @@ func (a *API) authenticate(api huma.API) func(huma.Context, func(huma.Context)) 
 			_ = huma.WriteErr(api, c, http.StatusUnauthorized, "", err)
 			return
 		}
-		ctx := context.WithValue(c.Context(), loginKey{}, who)
-		next(huma.WithContext(c, audit.WithActor(ctx, call.actor(who))))
+		ctx := audit.WithActor(context.WithValue(c.Context(), loginKey{}, who), call.actor(who))
+		if err := a.auditReveal(ctx, c); err != nil {
+			_ = huma.WriteErr(api, c, http.StatusInternalServerError, "", err)
+			return
+		}
+		next(huma.WithContext(c, ctx))
 	}
 }
 

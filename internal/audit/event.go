@@ -11,8 +11,15 @@ import (
 // ID identifies an event for ever. It is a UUID version 7, so ids are in the order of time.
 type ID fleet.RecordID
 
-// NewID makes an id for an event at t.
-func NewID(t time.Time) ID { return ID(fleet.NewRecordID(t)) }
+// NewID makes an id for an event at t. The twelve bits behind the milliseconds are their fraction (RFC 9562, section 6.2, method 3),
+// so that what one person did within a millisecond stays in its order.
+func NewID(t time.Time) ID {
+	id := ID(fleet.NewRecordID(t))
+	fraction := t.UnixNano() % int64(time.Millisecond) * 4096 / int64(time.Millisecond)
+	id[6] = 0x70 | byte(fraction>>8)
+	id[7] = byte(fraction)
+	return id
+}
 
 // ParseID reads what String wrote.
 func ParseID(text string) (ID, bool) {
@@ -52,6 +59,8 @@ const (
 	KeyRevealed     Kind = "key.revealed"
 	KeysExported    Kind = "key.exported" // a file with keys in clear was handed out
 
+	ProxyKeysRevealed Kind = "proxy_key.revealed"
+
 	OperationStarted  Kind = "operation.started"
 	OperationCanceled Kind = "operation.canceled" // asked for; it ends soon after
 	OperationEnded    Kind = "operation.ended"
@@ -69,6 +78,7 @@ var Kinds = []Kind{
 	SettingsChanged, SettingsRevealed,
 	GroupCreated, GroupChanged, GroupCopied, GroupDeleted, GroupsOrdered, GroupRevealed,
 	KeysAdded, KeysDeleted, KeysEnabled, KeysDisabled, KeysRestored, KeysInvalidated, KeyRested, KeysEdited, KeyRevealed, KeysExported,
+	ProxyKeysRevealed,
 	OperationStarted, OperationCanceled, OperationEnded,
 	SessionOpened, SessionClosed, SessionsEnded, LoginRefused,
 	EncryptionKeyChanged,
