@@ -265,9 +265,12 @@ func TestAuditOfSecretsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kind, show := range map[audit.Kind]func(reveal bool) error{
-		audit.SettingsRevealed:  func(r bool) error { _, err := w.client.Settings(t.Context(), r); return err },
-		audit.GroupRevealed:     func(r bool) error { _, err := w.client.Group(t.Context(), g.ID, r); return err },
-		audit.ProxyKeysRevealed: func(r bool) error { _, err := w.client.ProxyKeys(t.Context(), adminclient.ProxyKeyFilter{Reveal: r}); return err },
+		audit.SettingsRevealed: func(r bool) error { _, err := w.client.Settings(t.Context(), r); return err },
+		audit.GroupRevealed:    func(r bool) error { _, err := w.client.Group(t.Context(), g.ID, r); return err },
+		audit.ProxyKeysRevealed: func(r bool) error {
+			_, err := w.client.ProxyKeys(t.Context(), adminclient.ProxyKeyFilter{Reveal: r})
+			return err
+		},
 		audit.KeyRevealed: func(r bool) error {
 			if r {
 				_, err := w.client.RevealKey(t.Context(), added.Keys[0].ID)

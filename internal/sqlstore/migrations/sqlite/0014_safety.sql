@@ -25,7 +25,7 @@ CREATE TABLE audit_events (
     details   TEXT    NOT NULL, -- JSON of what is shown and not searched, secrets masked
     undoable  BOOLEAN NOT NULL,
     undone_by BLOB              -- the event that undid it
-) WITHOUT ROWID;
+);
 CREATE INDEX audit_events_kind ON audit_events (kind, id);
 CREATE INDEX audit_events_actor ON audit_events (actor, id);
 CREATE INDEX audit_events_noun ON audit_events (noun, id);
