@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -84,7 +85,7 @@ func (f *auditFilter) query() (audit.Query, error) {
 		return q, err
 	}
 	if f.Kind != "" && !slices.Contains(audit.Kinds, q.Kind) {
-		return q, invalid("kind", "is not a kind of event: the list of them is in the documentation of the audit log")
+		return q, invalid("kind", "must be one of "+strings.Join(mapped(audit.Kinds, func(k audit.Kind) string { return string(k) }), ", "))
 	}
 	if !f.To.IsZero() && !f.From.Before(f.To) {
 		return q, invalid("to", "must be later than from")

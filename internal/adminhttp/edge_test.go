@@ -239,3 +239,38 @@ func TestHealth(t *testing.T) {
 		t.Errorf("HEAD /health answered %d %q", status, body)
 	}
 }
+
+// What looks like a configured origin is another one.
+func TestCORSTakesNoOtherOrigin(t *testing.T) {
+	w := newWorld(t, func(o *adminhttp.Options) {
+		o.CORS = adminhttp.CORS{
+			Enabled: true, AllowedOrigins: []string{"https://a.example"}, AllowedMethods: []string{"GET"}, AllowedHeaders: []string{"X-Y"}, AllowCredentials: true,
+		}
+	})
+	for _, origin := range []string{
+		"null", "https://a.example.evil.example", "https://evil.example/https://a.example", "http://a.example", "https://a.example:8443",
+		"https://sub.a.example", "https://xa.example", "HTTPS://A.EXAMPLE", "https://a.example, https://evil.example", "https://a.example/", "*", "",
+	} {
+		for _, method := range []string{http.MethodOptions, http.MethodGet} {
+			header := http.Header{"Access-Control-Request-Method": {"GET"}, "Origin": {origin}}
+			_, answered, _ := w.raw(method, "/groups", header, "")
+			for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers"} {
+				if got := answered.Get(name); got != "" {
+					t.Errorf("%s from %q: %s is %q", method, origin, name, got)
+				}
+			}
+			// Caches must keep the answers apart also when there is nothing to allow.
+			if !slices.Contains(answered.Values("Vary"), "Origin") {
+				t.Errorf("%s from %q: Vary is %q", method, origin, answered.Values("Vary"))
+			}
+		}
+	}
+	// With credentials allowed, the named origin may write with a session, and no other one.
+	token := w.loginToken()
+	for origin, want := range map[string]int{"https://a.example": http.StatusOK, "https://sub.a.example": http.StatusForbidden, "null": http.StatusForbidden} {
+		header := with(anonymous, "Cookie", token, "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		if status, _, body := w.raw(http.MethodPatch, "/settings", header, `{"max_retries":2}`); status != want {
+			t.Errorf("a write from %s answered %d %s", origin, status, body)
+		}
+	}
+}

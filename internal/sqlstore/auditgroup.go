@@ -27,6 +27,18 @@ func (s *Store) recordGroup(ctx context.Context, tx bun.Tx, kind audit.Kind, row
 	return s.record(ctx, tx, a, 1, undo, box)
 }
 
+// recordJoin writes that an aggregate is to get one member more. What cannot be opened of it is not shown.
+func (s *Store) recordJoin(ctx context.Context, tx bun.Tx, box *secret.Box, aggregate int64, member fleet.Member) error {
+	row, members, err := readGroup(ctx, tx, fleet.GroupID(aggregate))
+	if err != nil {
+		return err
+	}
+	before, _ := row.group(s.sealer, members)
+	after := before
+	after.Members = append(slices.Clone(before.Members), member)
+	return s.recordGroup(ctx, tx, audit.GroupChanged, &row, "by a copy of a member", &before, &after, box)
+}
+
 // recordOrder writes a new order of all groups, which stand in rows as they were.
 func (s *Store) recordOrder(ctx context.Context, tx bun.Tx, rows []groupRow, after []fleet.GroupID) error {
 	sorted := slices.Clone(rows)

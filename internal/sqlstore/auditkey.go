@@ -46,13 +46,25 @@ func (s *Store) recordStates(ctx context.Context, tx bun.Tx, a *act, ids []int64
 		if len(ids) == 1 {
 			a.about(rows[0].ID, keyName(s.box.Load(), &rows[0]))
 			a.event.Before = stateFields(&rows[0])
+		} else if err := a.inNamed(ctx, tx, rows[0].GroupID); err != nil {
+			return err
 		}
 	}
 	return s.record(ctx, tx, a, int64(len(ids)), way, nil)
 }
 
+// inNamed names an act on several keys after their group.
+func (a *act) inNamed(ctx context.Context, tx bun.Tx, group int64) error {
+	return tx.NewSelect().Model((*groupRow)(nil)).Column("name").Where("id = ?", group).Scan(ctx, &a.event.Name)
+}
+
 // recordDeletion writes that an act deletes keys, before it does.
 func (s *Store) recordDeletion(ctx context.Context, tx bun.Tx, a *act, ids []int64) error {
+	if !a.stored && len(ids) > 1 {
+		if err := a.inNamed(ctx, tx, int64(a.event.Group)); err != nil {
+			return err
+		}
+	}
 	if !a.stored && len(ids) == 1 {
 		rows, err := statesOf(ctx, tx, ids)
 		if err != nil {
