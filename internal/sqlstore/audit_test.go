@@ -407,7 +407,7 @@ func testAuditPages(t *testing.T, s *sqlstore.Store) {
 
 func testAuditPrune(t *testing.T, s *sqlstore.Store) {
 	ctx := t.Context()
-	past, future := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	past, future := time.Now().Add(-time.Hour), time.Now().Add(48*time.Hour)
 	g := addGroup(t, s, standard("g"))
 	keys, _ := must2(s.AddKeys(audit.WithActor(ctx, admin), g.ID, texts("sk", 700), false))(t)
 	if err := s.ApplyKeyChanges(ctx, changesOf(keys, fleet.KeyInvalid)); err != nil {

@@ -113,8 +113,15 @@ func pagesUseIndexes(t *testing.T, s *Store, explain string, bad *regexp.Regexp)
 	_, err = s.Stats(ctx, fleet.StatsQuery{From: now(), To: now(), By: []fleet.StatsBy{fleet.StatsByHour}})
 	check(err)
 	for _, q := range []audit.Query{
-		{}, {Kind: audit.KeyRested}, {Actor: audit.System}, {Noun: "group"}, {Noun: "key", NounID: "7"}, {Group: 1}, {From: now(), To: now()},
-		{Group: 1, Cursor: audit.NewID(now()).String()}, {Kind: audit.KeyRested, Group: 1, From: now()},
+		{},
+		{Kind: audit.KeyRested},
+		{Actor: audit.System},
+		{Noun: "group"},
+		{Noun: "key", NounID: "7"},
+		{Group: 1},
+		{From: now(), To: now()},
+		{Group: 1, Cursor: audit.NewID(now()).String()},
+		{Kind: audit.KeyRested, Group: 1, From: now()},
 	} {
 		_, _, err := s.Audit(ctx, q)
 		check(err)

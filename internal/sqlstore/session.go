@@ -64,6 +64,9 @@ func (s *Store) Session(ctx context.Context, id string) (fleet.AdminSession, err
 		err := db.NewSelect().Model(&row).Where("id = ?", clean(id, maxAuditNounID)).Scan(ctx)
 		return notFound(err, "there is no such session")
 	})
+	if err == nil && row.ID != id { // MySQL takes "A " for "A"
+		err = fleet.NewError(fleet.CodeNotFound, "there is no such session", nil)
+	}
 	if err != nil {
 		return fleet.AdminSession{}, err
 	}
