@@ -74,7 +74,10 @@ func (a *app) root() *cobra.Command {
 		c.GroupID = groupNode
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{a.groupsCommand(), a.keysCommand(), a.proxyKeysCommand(), a.operationsCommand(), a.settingsCommand(), a.recordsCommand(), a.statisticsCommand(), a.auditCommand(), a.sessionsCommand()} {
+	for _, c := range []*cobra.Command{
+		a.groupsCommand(), a.keysCommand(), a.proxyKeysCommand(), a.nodesCommand(), a.operationsCommand(), a.settingsCommand(), a.recordsCommand(), a.statisticsCommand(),
+		a.exportCommand(), a.importCommand(), a.auditCommand(), a.sessionsCommand(),
+	} {
 		c.GroupID = groupAdmin
 		root.AddCommand(c)
 	}

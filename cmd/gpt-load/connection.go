@@ -38,12 +38,15 @@ type connection struct {
 	authKey   secret.Text
 }
 
-// withConnection gives a command and those below it the flags of a connection.
-func (a *app) withConnection(c *cobra.Command) *cobra.Command {
+// withConnection gives a command and those below it the flags of a connection and of the output.
+func (a *app) withConnection(c *cobra.Command) *cobra.Command { return a.withOutput(a.withServer(c)) }
+
+// withServer gives a command and those below it the flags of a connection.
+func (a *app) withServer(c *cobra.Command) *cobra.Command {
 	flags := c.PersistentFlags()
 	flags.StringVar(&a.connection.url, "url", "", "`address` of the node or fleet; otherwise GPT_LOAD_URL, otherwise the node of this machine by HOST and PORT (http://localhost:3001)")
 	flags.StringVar(&a.connection.authKeyFile, "auth-key-file", "", "`file` with the auth key; otherwise AUTH_KEY or AUTH_KEY_FILE, otherwise auth-key in DATA_DIR")
-	return a.withOutput(c)
+	return c
 }
 
 // client makes the client of a command. wait bounds the time to the beginning of each answer.

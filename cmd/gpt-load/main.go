@@ -5,6 +5,7 @@
 //	gpt-load config check              check the configuration that a node would use
 //	gpt-load groups|keys|settings ...  administer a running node or fleet
 //	gpt-load records|statistics ...    see what it did
+//	gpt-load export|import ...         keep its configuration as YAML, or bring one from GPT-Load 1.x
 //	gpt-load version                   print the version
 //
 // `gpt-load help` lists the rest. The exit code is 0 when it worked, 1 when it failed, and 2 for a wrong command line or

@@ -30,8 +30,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
-	if err := errors.Join(os.RemoveAll(dir), goleak.Find()); err != nil && code == 0 {
+	code := testenv.WithServers(m).Run()
+	if err := errors.Join(os.RemoveAll(dir), goleak.Find(goleak.IgnoreAnyFunction(testenv.ServerGoroutine))); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"gpt-load/internal/config"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/terminal"
@@ -15,10 +17,17 @@ import (
 // asked stands for a key that is asked for.
 const asked = "-"
 
-// givenKey is one of the two keys of migrate-keys, with all the ways to give it. It is a flag of its own.
+// givenKey is a secret of a command, such as one of the two keys of migrate-keys, with all the ways to give it. It is a
+// flag of its own.
 type givenKey struct {
-	name string // of the flag
-	what string
+	name     string // of the flag
+	what     string
+	variable string // of the environment; with _FILE behind it, one that names a file
+	twice    bool   // is asked for twice on a terminal, since a typing error would only show later
+	needed   bool   // cannot be empty
+	// harmless tells a text that is no secret on the command line; nil where all are.
+	harmless func(text string) bool
+
 	text secret.Text // of the flag
 	file string      // of the flag NAME-file
 }
@@ -38,8 +47,11 @@ func (k *givenKey) Set(text string) error {
 // Type implements pflag.Value.
 func (k *givenKey) Type() string { return "key" }
 
-// variable is the name of the environment variable.
-func (k *givenKey) variable() string { return "MIGRATE_" + strings.ToUpper(k.name) }
+// addTo gives a command the flags of the secret.
+func (k *givenKey) addTo(flags *pflag.FlagSet, kind string) {
+	flags.Var(k, k.name, "`"+kind+"`: "+k.what+"; - asks for it")
+	flags.StringVar(&k.file, k.name+"-file", "", "`file` with "+k.what)
+}
 
 // ways lists how the key was given.
 func (k *givenKey) ways() []string {
@@ -50,7 +62,7 @@ func (k *givenKey) ways() []string {
 	if k.file != "" {
 		ways = append(ways, "--"+k.name+"-file")
 	}
-	for _, name := range []string{k.variable(), k.variable() + "_FILE"} {
+	for _, name := range []string{k.variable, k.variable + "_FILE"} {
 		if os.Getenv(name) != "" {
 			ways = append(ways, name)
 		}
@@ -67,10 +79,10 @@ func (m *keyMigration) readKeys(ctx context.Context) (err error) {
 		}
 		m.from.text, m.to.text = secret.New(asked), secret.New(asked)
 	}
-	if m.oldKey, err = m.read(ctx, &m.from); err != nil {
+	if m.oldKey, err = m.readSecret(ctx, &m.from); err != nil {
 		return err
 	}
-	if m.newKey, err = m.read(ctx, &m.to); err != nil {
+	if m.newKey, err = m.readSecret(ctx, &m.to); err != nil {
 		return err
 	}
 	if m.oldKey.Equal(m.newKey) {
@@ -82,7 +94,8 @@ func (m *keyMigration) readKeys(ctx context.Context) (err error) {
 	return nil
 }
 
-func (m *keyMigration) read(ctx context.Context, k *givenKey) (secret.Text, error) {
+// readSecret finds a secret in the one way in which it is given. One that is not given is empty.
+func (a *app) readSecret(ctx context.Context, k *givenKey) (secret.Text, error) {
 	ways := k.ways()
 	if len(ways) > 1 {
 		return secret.Text{}, usage(fmt.Errorf("%s is given by %s; keep one of them", k.what, strings.Join(ways, " and by ")), "")
@@ -95,12 +108,14 @@ func (m *keyMigration) read(ctx context.Context, k *givenKey) (secret.Text, erro
 	switch way {
 	case "--" + k.name:
 		if key.Reveal() == asked {
-			return m.ask(ctx, k)
+			return a.ask(ctx, k)
 		}
-		m.note("warning: other users of this machine can see a key on the command line, and the shell keeps it: --%s-file or --%s - is safer", k.name, k.name)
+		if k.harmless == nil || !k.harmless(key.Reveal()) {
+			a.note("warning: other users of this machine can see a key on the command line, and the shell keeps it: --%s-file or --%s - is safer", k.name, k.name)
+		}
 	case "--" + k.name + "-file":
 		key, err = config.EncryptionKeyFrom(k.file)
-	case k.variable():
+	case k.variable:
 		key = secret.New(os.Getenv(way))
 	default:
 		key, err = config.EncryptionKeyFrom(strings.TrimSpace(os.Getenv(way)))
@@ -115,16 +130,20 @@ func (m *keyMigration) read(ctx context.Context, k *givenKey) (secret.Text, erro
 }
 
 // ask reads a key that the terminal does not show, a new one twice.
-func (m *keyMigration) ask(ctx context.Context, k *givenKey) (secret.Text, error) {
-	text, err := m.ReadSecret(ctx, strings.ToUpper(k.what[:1])+k.what[1:]+" (empty for none):")
-	if err == nil && k == &m.to && text != "" {
+func (a *app) ask(ctx context.Context, k *givenKey) (secret.Text, error) {
+	prompt := strings.ToUpper(k.what[:1]) + k.what[1:]
+	if !k.needed {
+		prompt += " (empty for none)"
+	}
+	text, err := a.ReadSecret(ctx, prompt+":")
+	if err == nil && k.twice && text != "" {
 		var again string
-		if again, err = m.ReadSecret(ctx, "Once more:"); err == nil && again != text {
+		if again, err = a.ReadSecret(ctx, "Once more:"); err == nil && again != text {
 			return secret.Text{}, usage(errors.New("the two are not the same"), "")
 		}
 	}
 	if errors.Is(err, terminal.ErrNobodyToAsk) {
-		return secret.Text{}, usage(fmt.Errorf("%s cannot be asked for: %w", k.what, err), fmt.Sprintf("--%s-file or %s_FILE names a file with it", k.name, k.variable()))
+		return secret.Text{}, usage(fmt.Errorf("%s cannot be asked for: %w", k.what, err), fmt.Sprintf("--%s-file or %s_FILE names a file with it", k.name, k.variable))
 	}
 	key := secret.New(text)
 	if err == nil {

@@ -29,7 +29,11 @@ type keyMigration struct {
 }
 
 func (a *app) migrateKeysCommand() *cobra.Command {
-	m := &keyMigration{app: a, from: givenKey{name: "from", what: "the key in use"}, to: givenKey{name: "to", what: "the new key"}}
+	m := &keyMigration{
+		app:  a,
+		from: givenKey{name: "from", what: "the key in use", variable: "MIGRATE_FROM"},
+		to:   givenKey{name: "to", what: "the new key", variable: "MIGRATE_TO", twice: true},
+	}
 	c := a.leaf("migrate-keys", "Change, set or remove ENCRYPTION_KEY: seal everything anew that is stored sealed", nil, func(ctx context.Context, _ []string) error {
 		return m.explain(ctx, m.run(ctx))
 	})
@@ -47,8 +51,7 @@ ENCRYPTION_KEY_OLD, and then run this with --online while they serve.`
 	c.Example = "  openssl rand -hex 32 > new-key && gpt-load migrate-keys --to-file new-key\n  gpt-load migrate-keys --from - --to -"
 	flags := c.Flags()
 	for _, key := range []*givenKey{&m.from, &m.to} {
-		flags.Var(key, key.name, "`key`: "+key.what+"; - asks for it")
-		flags.StringVar(&key.file, key.name+"-file", "", "`file` with "+key.what)
+		key.addTo(flags, "key")
 	}
 	flags.BoolVar(&m.online, "online", false, "while nodes serve, which all have both keys")
 	flags.BoolVar(&m.dryRun, "dry-run", false, "only check")

@@ -83,6 +83,9 @@ func play(t *testing.T, text string) string {
 	w := newWorld(t, "KEY_VALIDATION_INTERVAL_MINUTES=60")
 	w.write(t, "keys.txt", goodKey+"\n"+alsoKey+", "+goodKey+"\n")
 	w.write(t, "auth-key", testenv.AuthKey+"\n")
+	if strings.Contains(text, "old.db") {
+		w.newInstallation1(t, products1[0], filepath.Join(w.dir, "old.db"))
+	}
 	client := w.node.Client()
 	if _, err := client.ChangeSettings(t.Context(), map[string]any{"request_log_write_interval_minutes": 0}); err != nil {
 		t.Fatal(err)

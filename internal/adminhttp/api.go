@@ -116,6 +116,7 @@ func (a *API) buildRoutes() error {
 	a.mountGroups(api)
 	a.mountGroupCopy(api)
 	a.mountMembers(api)
+	a.mountPreview(api)
 	a.mountProxyKeys(api)
 	a.mountKeys(api)
 	a.mountKeyActions(api)

@@ -78,9 +78,12 @@ type Pools interface {
 	KeysChanged(ctx context.Context, group fleet.GroupID, added []fleet.Key, changes []fleet.KeyChange, removed []fleet.KeyID)
 }
 
-// Tester tests a key by the same path as real traffic and applies the verdict to the pool.
+// Tester asks the data plane.
 type Tester interface {
+	// TestKey tests a key by the same path as real traffic and applies the verdict to the pool.
 	TestKey(ctx context.Context, group fleet.GroupID, key fleet.KeyID) (TestResult, error)
+	// Preview tells what a group, which need not be stored, makes of a request, and sends nothing.
+	Preview(g fleet.Group, system map[string]string, s Sample) (Preview, error)
 }
 
 // TestResult is what a test of one key found.

@@ -149,6 +149,11 @@ func (t tester) TestKey(ctx context.Context, group fleet.GroupID, key fleet.KeyI
 	return adminhttp.TestResult{OK: r.OK, Status: r.Status, Class: r.Class, Reason: r.Reason, Evidence: r.Evidence, Duration: r.Duration}, err
 }
 
+func (tester) Preview(g fleet.Group, system map[string]string, s adminhttp.Sample) (adminhttp.Preview, error) {
+	p, err := proxy.PreviewOf(g, system, proxy.Sample(s))
+	return adminhttp.Preview(p), err
+}
+
 // reloader makes a committed change serve before the control plane answers.
 type reloader struct{ n *node }
 

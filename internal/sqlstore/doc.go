@@ -31,6 +31,10 @@
 // remembered for a day, so KeysSince reads what is newer among a million keys by an index. Who asks for something older
 // than what is remembered hears CodeGone and reads everything again.
 //
+// Each group carries the revision that changed it last, and so do the settings as a whole, in a row beside the counters. Who
+// changes what he saw at a revision names it; it is compared in the transaction that holds the counter, so that of several
+// who saw the same one is served and the others hear CodePreconditionFailed.
+//
 // Request records raise no revision. Their writers meet in the rows of their source (two leaders that overlap for a moment
 // are put in line there, and the second finds the position reached), of hours and of keys, which they take in the order of
 // the primary key. What a database still calls a deadlock is undone and tried again.

@@ -43,6 +43,7 @@ func runSuite(t *testing.T, database fresh) {
 	}
 	for name, test := range map[string]func(*testing.T, fresh){
 		"Together":      testTogether,
+		"Preconditions": testPreconditions,
 		"StartAtOnce":   testStartAtOnce,
 		"EncryptionKey": testEncryptionKey,
 		"Rekey":         testRekey,

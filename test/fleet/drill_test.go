@@ -148,6 +148,7 @@ func (d *drill) judgeLatency(over time.Time) {
 type logLine struct {
 	Level   string `json:"level"`
 	Message string `json:"message"`
+	Job     string `json:"job"` // of the leader; each has a state of its own
 	What    string `json:"what"`
 	Reason  string `json:"reason"`
 }
@@ -166,7 +167,7 @@ func (d *drill) judgeLogs() {
 				t.Errorf("node %d prints %q", i+1, line)
 				continue
 			}
-			text := l.Level + " " + l.Message
+			text := strings.TrimSpace(l.Level + " " + l.Message + " " + l.Job)
 			if count[text]++; count[text] <= 3 && !slices.Contains(eachTime, text) {
 				t.Logf("node %d: %s (%s, %s)", i+1, text, l.What, l.Reason)
 			}
