@@ -112,23 +112,11 @@ func suits(which fleet.KeySelection, edit fleet.KeyEdit) error {
 
 // editNow does an act to all keys of a selection before it returns how many.
 func (a *API) editNow(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit) (changed int, err error) {
-	portions := [][]fleet.KeyID{nil}
-	if len(which.IDs) > 0 {
-		slices.Sort(which.IDs)
-		portions = slices.Collect(slices.Chunk(which.IDs, operation.StepKeys))
-	}
-	for _, which.IDs = range portions {
-		for after, more := fleet.KeyID(0), true; more; more = after != 0 {
-			var done fleet.KeysEdited
-			if done, after, err = a.Store.EditKeys(ctx, which, edit, after); err != nil {
-				return changed, err
-			}
-			if changed += done.Count(); done.Count() > 0 {
-				a.Pools.KeysChanged(ctx, which.Group, nil, done.Changes, done.Deleted)
-			}
-		}
-	}
-	return changed, nil
+	err = a.Store.EditKeys(ctx, which, edit, func(done fleet.KeysEdited) {
+		changed += done.Count()
+		a.Pools.KeysChanged(ctx, which.Group, nil, done.Changes, done.Deleted)
+	})
+	return changed, err
 }
 
 // startEdit begins an operation.

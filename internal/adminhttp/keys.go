@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 	"gpt-load/pkg/adminapi"
@@ -46,6 +47,10 @@ func (a *API) mountKeys(api huma.API) {
 	route(api, huma.Operation{OperationID: "reveal-key", Method: http.MethodGet, Path: "/keys/{id}/value", Tags: tags, Summary: "Get a key in clear"},
 		func(ctx context.Context, in *KeyRef) (*answer[adminapi.KeyValue], error) {
 			k, err := a.key(ctx, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			err = a.Store.RecordEvent(ctx, audit.Event{Kind: audit.KeyRevealed, NounID: idText(k.ID), Name: mask(k.Value), Group: k.GroupID})
 			if err != nil {
 				return nil, err
 			}

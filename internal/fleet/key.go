@@ -58,6 +58,8 @@ type KeyChange struct {
 	// Reset says that an operator ended the rests that are not among Cooldowns; failures stand.
 	Reset bool
 	At    time.Time
+	// Class is that of the verdict, for who wants to know why; empty for an operator's act.
+	Class Class
 }
 
 // KeyCounts are the keys of a group by what they can do now.

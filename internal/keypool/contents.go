@@ -176,6 +176,7 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	p.tally.count(s)
 	change := p.changeOf(s, now.UnixNano())
 	s.updatedAt = s.stamp()
+	change.Class = fleet.ClassOK
 	return change, true
 }
 

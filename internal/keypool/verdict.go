@@ -83,6 +83,7 @@ func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time)
 		return fleet.KeyChange{}, false
 	}
 	change := p.changeOf(s, at)
+	change.Class = f.Class
 	// Rests in a lane that models share are not listed, and an active key without rests would be a restoration.
 	return change, change.State != fleet.KeyActive || len(change.Cooldowns) > 0
 }

@@ -125,7 +125,7 @@ func newNode(o Options) *node {
 
 // open builds everything. It talks to no server: see connect.
 func (n *node) open(ctx context.Context) (err error) {
-	if n.store, err = sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store")}); err != nil {
+	if n.store, err = sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store"), Node: string(n.id)}); err != nil {
 		return err
 	}
 	n.source.current.Store(n.store)

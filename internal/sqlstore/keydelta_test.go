@@ -155,7 +155,7 @@ func testFollowedKeys(t *testing.T, s *sqlstore.Store) {
 					err = s.ApplyKeyChanges(ctx, changesOf(added[:20], fleet.KeyInvalid))
 				}
 				if err == nil {
-					_, _, err = s.EditKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(added[15:25])}, fleet.KeyEdit{Act: fleet.ActDelete}, 0)
+					err = s.EditKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(added[15:25])}, fleet.KeyEdit{Act: fleet.ActDelete}, func(fleet.KeysEdited) {})
 				}
 				if err != nil {
 					t.Error(err)

@@ -7,31 +7,106 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/operation"
 	"gpt-load/internal/secret"
 )
 
-// EditKeys does an operator's act to the next keys of a selection, operation.StepKeys at most, whose ids are greater than after:
-// one transaction, all or nothing. It returns the id to go on after, 0 at the end. Where no index serves the filter, it may come
-// to the end of its time with no key edited and more to go through.
-func (s *Store) EditKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, after fleet.KeyID) (edited fleet.KeysEdited, next fleet.KeyID, err error) {
-	ids, next, err := s.idsAfter(ctx, which, edit, after)
-	if err != nil || len(ids) == 0 {
-		return edited, next, err
+// EditKeys does an operator's act to the keys of a selection: operation.StepKeys at a time, each portion in a transaction of its own,
+// and tells after its commit what became of them. On an error the earlier portions stand. All of it is one event.
+func (s *Store) EditKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, committed func(fleet.KeysEdited)) error {
+	act := s.begin(ctx, kindOfEdit(edit)).in(int64(which.Group))
+	portions := [][]fleet.KeyID{nil}
+	if len(which.IDs) > 0 {
+		portions = slices.Collect(slices.Chunk(slices.Sorted(slices.Values(which.IDs)), operation.StepKeys))
 	}
-	err = s.write(ctx, editing, func(ctx context.Context, tx bun.Tx) error {
+	for _, which.IDs = range portions {
+		for after, more := fleet.KeyID(0), true; more; more = after != 0 {
+			ids, next, err := s.idsAfter(ctx, which, edit, after)
+			if err != nil {
+				return err
+			}
+			if after = next; len(ids) == 0 {
+				continue
+			}
+			var edited fleet.KeysEdited
+			err = s.changeKeys(ctx, act, func(ctx context.Context, tx bun.Tx, revision int64) error {
+				edited, err = s.edit(ctx, tx, act, which, edit, ids, revision)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if edited.Count() > 0 {
+				committed(edited)
+			}
+		}
+	}
+	return nil
+}
+
+// changeKeys is one transaction of an act on keys.
+func (s *Store) changeKeys(ctx context.Context, act *act, change func(ctx context.Context, tx bun.Tx, revision int64) error) error {
+	err := s.write(ctx, editing, func(ctx context.Context, tx bun.Tx) error {
 		revision, err := bump(ctx, tx, keysRevision)
 		if err != nil {
 			return err
 		}
-		edited, err = s.edit(ctx, tx, which, edit, ids, revision)
-		return err
+		return change(ctx, tx, revision)
 	})
-	return edited, next, err
+	if err == nil {
+		act.committed()
+	}
+	return err
 }
 
-// EditSomeKeys is EditKeys as a step of an operation: record is told what became of the keys and where to go on, and returns the
+// ReturnKeys puts keys of a group back to where they stood before an event. Those that stand otherwise by now than it left them stay.
+// It returns a change for each key that went back, also with an error: the earlier portions stand.
+func (s *Store) ReturnKeys(ctx context.Context, group fleet.GroupID, step audit.KeyStep) (changes []fleet.KeyChange, err error) {
+	act := s.begin(ctx, kindOfState(step.From, step.To)).in(int64(group))
+	for part := range slices.Chunk(slices.Sorted(slices.Values(step.IDs)), operation.StepKeys) {
+		var changed []fleet.KeyChange
+		err := s.changeKeys(ctx, act, func(ctx context.Context, tx bun.Tx, revision int64) error {
+			var ids []int64
+			err := tx.NewSelect().Model((*keyRow)(nil)).Column("id").Where("id IN (?)", bun.List(part)).Where("group_id = ?", int64(group)).
+				Where("state = ?", string(step.From)).Where(orphans).Order("id").Scan(ctx, &ids)
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			changed, err = s.setStates(ctx, tx, act, group, ids, step.To, clean(step.Reason, maxKeyReason), revision)
+			return err
+		})
+		if err != nil {
+			return changes, err
+		}
+		changes = append(changes, changed...)
+	}
+	return changes, nil
+}
+
+// setStates puts keys into a state as an operator does: failures and rests are forgotten, and verdicts older than this do not
+// undo it. There is a change also for a key that stood so already: nodes know of rests too short to be stored. Without an act
+// it is no event of its own.
+func (s *Store) setStates(ctx context.Context, tx bun.Tx, act *act, group fleet.GroupID, ids []int64, state fleet.KeyState, reason string, revision int64) ([]fleet.KeyChange, error) {
+	if act != nil {
+		if err := s.recordStates(ctx, tx, act, ids, state, reason); err != nil {
+			return nil, err
+		}
+	}
+	at := now()
+	changes := make([]fleet.KeyChange, 0, len(ids))
+	for _, id := range ids {
+		changes = append(changes, fleet.KeyChange{KeyID: fleet.KeyID(id), GroupID: group, State: state, Reason: reason, At: at})
+	}
+	_, err := tx.NewUpdate().Model((*keyRow)(nil)).
+		Set("state = ?", string(state)).Set("reason = ?", reason).Set("evidence = ''").Set("failures = 0").Set("cooldowns = ''").
+		Set("operator_at = ?", s.stamp(at)).Set("updated_at = ?", s.stamp(at)).Set("revision = ?", revision).
+		Where("id IN (?)", bun.List(ids)).Exec(ctx)
+	return changes, err
+}
+
+// EditSomeKeys does an act to the next keys of a selection whose ids are greater than after, as a step of an operation: record is told what became of the keys and where to go on, and returns the
 // progress, which is stored in the same transaction. It may be called more than once. A claim that is not the newest any more is
 // CodeConflict.
 func (s *Store) EditSomeKeys(ctx context.Context, c operation.Claim, which fleet.KeySelection, edit fleet.KeyEdit, after fleet.KeyID,
@@ -51,7 +126,7 @@ func (s *Store) EditSomeKeys(ctx context.Context, c operation.Claim, which fleet
 			if err := s.stillSealing(ctx, tx, box); err != nil {
 				return err
 			}
-			edited, err := s.edit(ctx, tx, which, edit, ids, revision)
+			edited, err := s.edit(ctx, tx, nil, which, edit, ids, revision)
 			if err != nil {
 				return err
 			}
@@ -74,7 +149,7 @@ func (s *Store) selected(which fleet.KeySelection, edit fleet.KeyEdit) *keyScan 
 	return k
 }
 
-// idsAfter finds keys for EditKeys. A selection by ids names operation.StepKeys of them at most.
+// idsAfter finds the next keys for an act. A selection by ids names operation.StepKeys of them at most.
 func (s *Store) idsAfter(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, after fleet.KeyID) (ids []int64, next fleet.KeyID, err error) {
 	if which.Group == 0 {
 		return nil, 0, fleet.InvalidFields([]fleet.FieldError{{Field: "group", Message: "must be named"}})
@@ -94,8 +169,8 @@ func (s *Store) idsAfter(ctx context.Context, which fleet.KeySelection, edit fle
 }
 
 // edit does an act to those of some keys that still are as the selection says: nobody else changes keys while the transaction
-// holds the revision.
-func (s *Store) edit(ctx context.Context, tx bun.Tx, which fleet.KeySelection, edit fleet.KeyEdit, ids []int64, revision int64) (done fleet.KeysEdited, err error) {
+// holds the revision. Without an act it is no event of its own.
+func (s *Store) edit(ctx context.Context, tx bun.Tx, act *act, which fleet.KeySelection, edit fleet.KeyEdit, ids []int64, revision int64) (done fleet.KeysEdited, err error) {
 	if len(ids) == 0 {
 		return done, nil
 	}
@@ -113,27 +188,30 @@ func (s *Store) edit(ctx context.Context, tx bun.Tx, which fleet.KeySelection, e
 	for i := range rows {
 		ids[i] = rows[i].ID
 	}
-	at := now()
 	switch edit.Act {
 	case fleet.ActDelete:
+		if act != nil {
+			if err := s.recordDeletion(ctx, tx, act, ids); err != nil {
+				return done, err
+			}
+		}
 		for _, id := range ids {
 			done.Deleted = append(done.Deleted, fleet.KeyID(id))
 		}
 		return done, s.deleteAndRemember(ctx, tx, which.Group, ids, revision)
 	case fleet.ActResetCooldowns:
-		return s.resetCooldowns(ctx, tx, rows, edit.Model, at, revision)
+		if act != nil {
+			if err := s.recordReset(ctx, tx, act, rows, edit.Model); err != nil {
+				return done, err
+			}
+		}
+		return s.resetCooldowns(ctx, tx, rows, edit.Model, now(), revision)
 	}
 	state, reason := fleet.KeyActive, ""
 	if edit.Act == fleet.ActDisable {
 		state, reason = fleet.KeyDisabled, fleet.ReasonDisabled
 	}
-	for _, id := range ids {
-		done.Changes = append(done.Changes, fleet.KeyChange{KeyID: fleet.KeyID(id), GroupID: which.Group, State: state, Reason: reason, At: at})
-	}
-	_, err = tx.NewUpdate().Model((*keyRow)(nil)).
-		Set("state = ?", string(state)).Set("reason = ?", reason).Set("evidence = ''").Set("failures = 0").Set("cooldowns = ''").
-		Set("operator_at = ?", s.stamp(at)).Set("updated_at = ?", s.stamp(at)).Set("revision = ?", revision).
-		Where("id IN (?)", bun.List(ids)).Exec(ctx)
+	done.Changes, err = s.setStates(ctx, tx, act, which.Group, ids, state, reason, revision)
 	return done, err
 }
 

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -17,16 +18,18 @@ func testKeyEdits(t *testing.T, open opener) {
 // edited does an act to a whole selection.
 func edited(t testing.TB, s *sqlstore.Store, which fleet.KeySelection, edit fleet.KeyEdit) (all fleet.KeysEdited) {
 	t.Helper()
-	for after := fleet.KeyID(0); ; {
-		done, next, err := s.EditKeys(t.Context(), which, edit, after)
-		if err != nil {
-			t.Fatal(err)
-		}
+	return editedBy(t.Context(), t, s, which, edit)
+}
+
+func editedBy(ctx context.Context, t testing.TB, s *sqlstore.Store, which fleet.KeySelection, edit fleet.KeyEdit) (all fleet.KeysEdited) {
+	t.Helper()
+	err := s.EditKeys(ctx, which, edit, func(done fleet.KeysEdited) {
 		all.Changes, all.Deleted = append(all.Changes, done.Changes...), append(all.Deleted, done.Deleted...)
-		if after = next; next == 0 {
-			return all
-		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
+	return all
 }
 
 func testEditStates(t *testing.T, s *sqlstore.Store) {
@@ -68,7 +71,7 @@ func testEditStates(t *testing.T, s *sqlstore.Store) {
 	if delta := since(t, s, before); len(delta.Deleted) != 1203 {
 		t.Errorf("other nodes hear of %d deletions", len(delta.Deleted))
 	}
-	_, _, err = s.EditKeys(ctx, fleet.KeySelection{}, fleet.KeyEdit{Act: fleet.ActDelete}, 0)
+	err = s.EditKeys(ctx, fleet.KeySelection{}, fleet.KeyEdit{Act: fleet.ActDelete}, func(fleet.KeysEdited) {})
 	wantCode(t, err, fleet.CodeInvalid)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
@@ -25,6 +26,10 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 		state, reason = fleet.KeyDisabled, "added_disabled"
 	}
 	at := now()
+	act := s.begin(ctx, audit.KeysAdded).in(int64(group))
+	if disabled {
+		act.event.After = audit.Fields{"state": audit.Raw(state)}
+	}
 	// What comes twice in one list is found twice in the database, too; in one statement it must not stand twice.
 	err = chunks(values, func(part []secret.Text) error {
 		var inserted []keyRow
@@ -48,12 +53,13 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 				}
 				rows = append(rows, row)
 			}
-			inserted, err = s.insertKeys(ctx, box, group, rows)
+			inserted, err = s.insertKeys(ctx, act, box, group, rows)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		act.committed()
 		for _, row := range inserted {
 			added = append(added, fleet.Key{
 				ID: fleet.KeyID(row.ID), GroupID: group, Value: byHash[string(row.Hash)], State: state, Reason: reason, CreatedAt: at, UpdatedAt: at,
@@ -89,7 +95,7 @@ func checkValues(values []secret.Text) error {
 }
 
 // insertKeys returns id and hash of the rows that were not there.
-func (s *Store) insertKeys(ctx context.Context, box *secret.Box, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
+func (s *Store) insertKeys(ctx context.Context, act *act, box *secret.Box, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
 	err = s.write(ctx, "adding keys", func(ctx context.Context, tx bun.Tx) error {
 		inserted = nil
 		revision, err := bump(ctx, tx, keysRevision)
@@ -117,10 +123,15 @@ func (s *Store) insertKeys(ctx context.Context, box *secret.Box, group fleet.Gro
 			return err
 		}
 		if s.dialect.returning {
-			return tx.NewInsert().Model(&fresh).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+			err = tx.NewInsert().Model(&fresh).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+		} else {
+			inserted, err = insertThenRead(ctx, tx, group, fresh)
 		}
-		inserted, err = insertThenRead(ctx, tx, group, fresh)
-		return err
+		if err != nil {
+			return err
+		}
+		act.event.Name = stored.Name
+		return s.record(ctx, tx, act, int64(len(inserted)), nil, nil)
 	})
 	return inserted, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/testenv"
@@ -67,7 +68,7 @@ func TestPagesUseIndexes(t *testing.T) {
 		if _, err := s.reader.DB.ExecContext(t.Context(), "SET enable_seqscan = off; SET enable_sort = off; SET enable_bitmapscan = off"); err != nil {
 			t.Fatal(err)
 		}
-		pagesUseIndexes(t, s, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (provider_keys|request_records|hourly_stats|key_usage|deleted_keys)|Sort  `))
+		pagesUseIndexes(t, s, "EXPLAIN ", regexp.MustCompile(`Seq Scan on (provider_keys|request_records|hourly_stats|key_usage|deleted_keys|audit_events)|Sort  `))
 	})
 }
 
@@ -146,7 +147,23 @@ func pagesUseIndexes(t *testing.T, s *Store, explain string, bad *regexp.Regexp)
 	}
 	_, err = s.Stats(ctx, fleet.StatsQuery{From: now(), To: now(), By: []fleet.StatsBy{fleet.StatsByHour}})
 	check(err)
-	if len(p.plans) < 18 {
+	for _, q := range []audit.Query{
+		{},
+		{Kind: audit.KeyRested},
+		{Actor: audit.System},
+		{Noun: "group"},
+		{Noun: "key", NounID: "7"},
+		{Group: 1},
+		{From: now(), To: now()},
+		{Group: 1, Cursor: audit.NewID(now()).String()},
+		{Kind: audit.KeyRested, Group: 1, From: now()},
+	} {
+		_, _, err := s.Audit(ctx, q)
+		check(err)
+	}
+	_, err = s.PruneAudit(ctx, now(), now(), 1000)
+	check(err)
+	if len(p.plans) < 27 {
 		t.Errorf("only %d statements seen", len(p.plans))
 	}
 	portions := regexp.MustCompile(`SCAN (u|found)\n`) // what an inner SELECT, which has a limit and a plan of its own, found

@@ -24,6 +24,7 @@ type Store struct {
 	dialect *dialect
 	clock   clock
 	log     *zap.Logger
+	node    string
 
 	box      atomic.Pointer[secret.Box] // that secrets are sealed with; nil until Unlock
 	unlocked atomic.Pointer[secret.Box] // as given to Unlock
@@ -37,6 +38,7 @@ type Store struct {
 // Options are what a store needs beside its address.
 type Options struct {
 	Logger *zap.Logger // nil logs nothing
+	Node   string      // this node, as the events of the audit log name it
 	// Existing does not make an SQLite file that is not there.
 	Existing bool
 	// Alone keeps every other process out of an SQLite file until Close, and is refused, with CodeUnavailable, while another
@@ -53,7 +55,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Store{log: log, clock: clock{log: log}, smallGroup: smallGroup, keyScanTime: keyScanTime}
+	s := &Store{log: log, node: opts.Node, clock: clock{log: log}, smallGroup: smallGroup, keyScanTime: keyScanTime}
 	to, err := parseDSN(dsn)
 	switch {
 	case err != nil:

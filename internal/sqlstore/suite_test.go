@@ -36,6 +36,8 @@ func runSuite(t *testing.T, database fresh) {
 		"Copy":       testCopy,
 		"Records":    testRecords,
 		"Stats":      testStats,
+		"Audit":      testAudit,
+		"Sessions":   testSessions,
 		"Operations": testOperations,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
