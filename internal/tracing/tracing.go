@@ -183,7 +183,8 @@ func (r *Request) endAttempt(a *fleet.Attempt, at ...trace.SpanEndOption) {
 	if r.attempt == nil {
 		return
 	}
-	all := append(r.attributes, serverAddress.String(a.Upstream), gatewayClass.String(string(a.Class)), gatewayReason.String(a.Reason), gatewayKeyTail.String(a.KeyTail))
+	all := r.attributes
+	all = append(all, serverAddress.String(a.Upstream), gatewayClass.String(string(a.Class)), gatewayReason.String(a.Reason), gatewayKeyTail.String(a.KeyTail))
 	if a.Status > 0 {
 		all = append(all, httpStatus.Int(a.Status))
 	}
