@@ -44,6 +44,7 @@ type Config struct {
 	Log     Log
 
 	AccessLog AccessLog
+	Tracing   Tracing
 
 	HTTPProxy  secret.Text // URLs, which may hold a password; EnvProxy applies them
 	HTTPSProxy secret.Text
@@ -82,6 +83,14 @@ type AccessLog struct {
 	Sample float64 // share of the requests that went well, 0 to 1
 }
 
+// Tracing says where traces go.
+type Tracing struct {
+	Endpoint *url.URL // nil when it is off
+	Headers  map[string]secret.Text
+	Ratio    float64 // share of the requests, 0 to 1
+	Service  string
+}
+
 // Setting is one entry as it applies, for people: `gpt-load config` lists them.
 type Setting struct {
 	Name   string
@@ -110,6 +119,11 @@ func (c Config) Settings() []Setting { return c.settings }
 // Secrets lists the values that no log may ever show.
 func (c Config) Secrets() []secret.Text {
 	var set []secret.Text
+	for _, t := range c.Tracing.Headers {
+		if !t.IsEmpty() {
+			set = append(set, t)
+		}
+	}
 	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.EncryptionKeyOld, c.Metrics.Token, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy, passwordOf(c.RedisDSN), passwordOf(c.DatabaseDSN)} {
 		if !t.IsEmpty() {
 			set = append(set, t)

@@ -222,7 +222,7 @@ func TestTogether(t *testing.T) {
 }
 
 // TestNothing: a handler without metrics may use what it gets from nil.
-func TestNothing(t *testing.T) {
+func TestNothing(*testing.T) {
 	var m *metrics.Metrics
 	m.Sync(nil)
 	m.Propagated(metrics.KindKeys, time.Second)

@@ -28,6 +28,7 @@ import (
 	"gpt-load/internal/secret"
 	"gpt-load/internal/snapshot"
 	"gpt-load/internal/sqlstore"
+	"gpt-load/internal/tracing"
 	"gpt-load/internal/upstream"
 )
 
@@ -73,7 +74,8 @@ type node struct {
 	transports                  *upstream.Transports
 	records                     *requestlog.Recorder
 	metrics                     *metrics.Metrics
-	accessLog                   *accesslog.Log // nil when it is off
+	tracer                      *tracing.Tracer // nil when it is off
+	accessLog                   *accesslog.Log  // nil when it is off
 	storeHealth                 storeHealth
 	proxy                       *proxy.Handler
 	jobs                        *maintenance.Runner
@@ -154,11 +156,14 @@ func (n *node) open(ctx context.Context) (err error) {
 			Redact: func(lines string) string { return secret.RedactLine(lines, secrets...) },
 		})
 	}
+	if err := n.openTracing(ctx); err != nil {
+		return err
+	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
 		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
-		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, AccessLog: n.accessLog, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
+		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, AccessLog: n.accessLog, Tracer: n.tracer, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
 	n.openOperations()
@@ -304,6 +309,7 @@ func (n *node) close() error {
 		n.transports.Close()
 	}
 	var errs []error
+	n.tracer.Close()
 	if n.records != nil {
 		errs = append(errs, n.records.Close())
 	}

@@ -8,6 +8,7 @@ import (
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/metrics"
+	"gpt-load/internal/tracing"
 )
 
 // storeHealth remembers how the last look at the database went: every node polls the revision every few seconds.
@@ -63,4 +64,16 @@ func (n *node) readings() metrics.Readings {
 		}
 	}
 	return r
+}
+
+// openTracing makes the tracer where there is to be one.
+func (n *node) openTracing(ctx context.Context) (err error) {
+	t := n.Config.Tracing
+	if t.Endpoint == nil {
+		return nil
+	}
+	n.tracer, err = tracing.New(ctx, tracing.Options{
+		Endpoint: t.Endpoint, Headers: t.Headers, Ratio: t.Ratio, Service: t.Service, Version: n.Version, Node: string(n.id), Log: n.Log.Named("tracing"),
+	})
+	return err
 }

@@ -79,6 +79,7 @@ func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) 
 		x.record.ParentID, x.record.ParentName = x.group.ID, x.group.Name
 		x.record.GroupID, x.record.GroupName = chosen.p.group.ID, chosen.p.group.Name
 	}
+	x.ask.traceparent, x.ask.tracestate = x.trace.Attempt(x.record, chosen.p.group.Channel, begun)
 	c := x.h.send(x.r.Context(), &x.ask, chosen.p, chosen.pick, chosen.address.Address, first, x.deadline)
 	verdict := x.judge(c, chosen)
 	if verdict.Class == fleet.ClassOK && c.response.StatusCode < http.StatusMultipleChoices && x.r.Method == http.MethodPost {

@@ -17,6 +17,7 @@ import (
 	"gpt-load/internal/metrics"
 	"gpt-load/internal/provider"
 	"gpt-load/internal/snapshot"
+	"gpt-load/internal/tracing"
 )
 
 // maxBody is the largest request body taken at all, in bytes. Bodies beyond replayLimit are streamed.
@@ -31,6 +32,7 @@ type exchange struct {
 	snap    *snapshot.Snapshot
 	record  *fleet.RequestRecord
 	signals *metrics.Group // of the group that was asked
+	trace   *tracing.Request
 
 	group  *snapshot.Group // the group that was asked
 	format provider.Format
@@ -112,6 +114,7 @@ func (x *exchange) auth() bool {
 	x.ask.query = provider.StripCredentials(x.r.Header, x.ask.query)
 	stripRequest(x.r.Header)
 	x.ask.header = x.r.Header
+	x.trace = x.h.Tracer.Begin(x.r.Context(), x.r.Header, x.started)
 	return true
 }
 
@@ -319,6 +322,9 @@ func (x *exchange) finishRecord() {
 		r.ID = fleet.NewRecordID(x.started)
 	}
 	x.h.AccessLog.Record(r)
+	if x.trace != nil {
+		x.trace.End(r, x.group.Channel)
+	}
 	if r.Class == fleet.ClassGateway && r.GroupID == 0 {
 		// Nobody's group, nobody's key: recording such requests would let anybody on the network fill the disk.
 		return

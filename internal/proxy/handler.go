@@ -13,6 +13,7 @@ import (
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/metrics"
 	"gpt-load/internal/snapshot"
+	"gpt-load/internal/tracing"
 	"gpt-load/internal/upstream"
 )
 
@@ -33,7 +34,7 @@ type Journal interface {
 }
 
 // Options are what a Handler works with. All fields are needed but TrustedProxies, CrossOrigin, Metrics,
-// AccessLog and Leaving.
+// AccessLog, Tracer and Leaving.
 type Options struct {
 	Snapshots      *snapshot.Holder
 	Pools          *keypool.Pools
@@ -50,6 +51,7 @@ type Options struct {
 	CrossOrigin func(header http.Header, r *http.Request) (preflight bool)
 	Metrics     *metrics.Metrics // nil measures nothing
 	AccessLog   *accesslog.Log   // nil writes none
+	Tracer      *tracing.Tracer  // nil traces nothing
 	// Leaving reports whether clients are to close their connections, because the node shuts down; nil never does.
 	Leaving func() bool
 	Log     *zap.Logger

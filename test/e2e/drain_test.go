@@ -32,7 +32,7 @@ func (w *world) heldStream(hold string) (body *bufio.Reader, end func()) {
 		w.t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+testenv.AuthKey)
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:bodyclose // the caller does, by end
 	if err != nil {
 		w.t.Fatal(err)
 	}
