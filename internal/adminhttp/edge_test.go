@@ -234,6 +234,16 @@ func TestHealth(t *testing.T) {
 	if err != nil || ready.Status != "not_ready" || ready.Checks[1] != (adminapi.Check{Name: "pools", Message: "still loading"}) {
 		t.Errorf("ready %+v, %v", ready, err)
 	}
+	if started, err := c.Started(t.Context()); err != nil || started.Status != "not_ready" {
+		t.Errorf("started %+v, %v", started, err)
+	}
+	w.checks = []adminhttp.Check{{Name: adminhttp.CheckAccepting, Message: "shutting down"}, {Name: "configuration", Ready: true}}
+	if ready, err := c.Ready(t.Context()); err != nil || ready.Status != "not_ready" || len(ready.Checks) != 2 {
+		t.Errorf("ready while it shuts down: %+v, %v", ready, err)
+	}
+	if started, err := c.Started(t.Context()); err != nil || started.Status != "ready" || len(started.Checks) != 1 || len(w.checks) != 2 || !w.checks[1].Ready {
+		t.Errorf("started while it shuts down: %+v, %v", started, err)
+	}
 	if status, _, body := w.raw(http.MethodHead, "/health", anonymous, ""); status != http.StatusOK || body != "" {
 		t.Errorf("HEAD /health answered %d %q", status, body)
 	}

@@ -32,7 +32,7 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) { writeReadiness(w, 
 
 // started answers 200 from when the node has what it needs to serve, also while it shuts down.
 func (a *API) started(w http.ResponseWriter, _ *http.Request) {
-	writeReadiness(w, slices.DeleteFunc(a.Ready(), func(c Check) bool { return c.Name == CheckAccepting }))
+	writeReadiness(w, slices.DeleteFunc(slices.Clone(a.Ready()), func(c Check) bool { return c.Name == CheckAccepting }))
 }
 
 func writeReadiness(w http.ResponseWriter, checks []Check) {

@@ -72,7 +72,8 @@ func spanName(operation, model, method string) string {
 
 // inference are the attributes that the spans of a request and of its attempts have both.
 func inference(operation, model string, channel fleet.Channel) []attribute.KeyValue {
-	attributes := []attribute.KeyValue{genAIProvider.String(providers[channel])}
+	const most = 14 // of all spans
+	attributes := append(make([]attribute.KeyValue, 0, most), genAIProvider.String(providers[channel]))
 	if operation != "" {
 		attributes = append(attributes, genAIOperation.String(operation))
 	}

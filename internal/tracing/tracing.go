@@ -8,8 +8,10 @@ package tracing
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -50,6 +52,7 @@ type Options struct {
 
 // Tracer makes spans. Its methods do nothing on nil.
 type Tracer struct {
+	ratio    float64
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 }
@@ -71,14 +74,14 @@ func New(ctx context.Context, o Options) (*Tracer, error) {
 		return nil, fmt.Errorf("tracing to OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Ratio))),
+		sdktrace.WithSampler(sdktrace.AlwaysSample()), // Begin decides
 		sdktrace.WithBatcher(&exporter{SpanExporter: otlp, log: o.Log}, sdktrace.WithMaxQueueSize(queueSpans), sdktrace.WithMaxExportBatchSize(batchSpans),
 			sdktrace.WithBatchTimeout(batchPause), sdktrace.WithExportTimeout(exportLimit)),
 		sdktrace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", o.Service), attribute.String("service.version", o.Version), attribute.String("service.instance.id", o.Node),
 		)),
 	)
-	return &Tracer{provider: provider, tracer: provider.Tracer("gpt-load/internal/proxy")}, nil
+	return &Tracer{ratio: o.Ratio, provider: provider, tracer: provider.Tracer("gpt-load/internal/proxy")}, nil
 }
 
 // Close sends what is left, if the collector takes it within two seconds.
@@ -120,11 +123,18 @@ type Request struct {
 	span    trace.Span
 	attempt trace.Span // the last one, until it is known how it ended
 	begun   time.Time  // of that
+	// What is known of that. Given all at once, attributes cost a third.
+	attributes []attribute.KeyValue
 }
 
-// Begin starts the span of a request, as a child of the trace that its header names.
+// Begin starts the span of a request, as a child of the trace that its header names. It returns nil for a request that is not
+// traced, which costs nothing more: a trace that the client does not sample goes on to the provider as it came.
 func (t *Tracer) Begin(ctx context.Context, header http.Header, started time.Time) *Request {
 	if t == nil {
+		return nil
+	}
+	switch sampled, follows := parentOf(header); {
+	case follows && !sampled, !follows && rand.Float64() >= t.ratio: // #nosec G404 -- picks a sample, guards nothing
 		return nil
 	}
 	r := &Request{tracer: t.tracer}
@@ -133,23 +143,36 @@ func (t *Tracer) Begin(ctx context.Context, header http.Header, started time.Tim
 	return r
 }
 
+// parentOf reads of a traceparent (W3C Trace Context, section 3.2) whether there is one, and whether its sender samples the trace.
+// What else is wrong with it the library finds out, and begins another trace.
+func parentOf(header http.Header) (sampled, follows bool) {
+	values := header["Traceparent"]
+	if len(values) != 1 {
+		return false, false
+	}
+	const flags, length = 53, 55 // version 00: 2 + 32 + 16 + 2 digits and three dashes
+	parent := values[0]
+	if len(parent) < length {
+		return false, false
+	}
+	bits, err := strconv.ParseUint(parent[flags:length], 16, 8)
+	return err == nil && bits&1 == 1, err == nil
+}
+
 // Attempt starts the span of an attempt in a group of this channel, and returns what names it for the provider. record has the
 // attempts before it.
 func (r *Request) Attempt(record *fleet.RequestRecord, channel fleet.Channel, begun time.Time) (traceparent, tracestate string) {
 	if r == nil {
 		return "", ""
 	}
-	ctx := r.ctx
-	if r.span.IsRecording() {
-		n := len(record.Attempts)
-		if n > 0 {
-			r.endAttempt(&record.Attempts[n-1], trace.WithTimestamp(r.begun.Add(record.Attempts[n-1].Duration)))
-		}
-		does := operation(record.Path)
-		ctx, r.attempt = r.tracer.Start(r.ctx, spanName(does, record.ModelSent, record.Method), trace.WithTimestamp(begun), trace.WithSpanKind(trace.SpanKindClient),
-			trace.WithAttributes(append(inference(does, record.ModelSent, channel), gatewayAttempt.Int(n+1), gatewayGroup.String(record.GroupName))...))
-		r.begun = begun
+	n := len(record.Attempts)
+	if n > 0 {
+		r.endAttempt(&record.Attempts[n-1], trace.WithTimestamp(r.begun.Add(record.Attempts[n-1].Duration)))
 	}
+	does := operation(record.Path)
+	r.attributes = append(inference(does, record.ModelSent, channel), gatewayAttempt.Int(n+1), gatewayGroup.String(record.GroupName))
+	ctx, attempt := r.tracer.Start(r.ctx, spanName(does, record.ModelSent, record.Method), trace.WithTimestamp(begun), trace.WithSpanKind(trace.SpanKindClient))
+	r.attempt, r.begun = attempt, begun
 	carrier := propagation.MapCarrier{}
 	w3c.Inject(ctx, carrier)
 	return carrier["traceparent"], carrier["tracestate"]
@@ -160,14 +183,15 @@ func (r *Request) endAttempt(a *fleet.Attempt, at ...trace.SpanEndOption) {
 	if r.attempt == nil {
 		return
 	}
-	r.attempt.SetAttributes(serverAddress.String(a.Upstream), gatewayClass.String(string(a.Class)), gatewayReason.String(a.Reason), gatewayKeyTail.String(a.KeyTail))
+	all := append(r.attributes, serverAddress.String(a.Upstream), gatewayClass.String(string(a.Class)), gatewayReason.String(a.Reason), gatewayKeyTail.String(a.KeyTail))
 	if a.Status > 0 {
-		r.attempt.SetAttributes(httpStatus.Int(a.Status))
+		all = append(all, httpStatus.Int(a.Status))
 	}
 	if a.Class != fleet.ClassOK {
-		r.attempt.SetAttributes(errorType.String(a.Reason))
+		all = append(all, errorType.String(a.Reason))
 		r.attempt.SetStatus(codes.Error, a.Reason)
 	}
+	r.attempt.SetAttributes(all...)
 	r.attempt.End(at...)
 	r.attempt = nil
 }
@@ -178,9 +202,6 @@ func (r *Request) End(record *fleet.RequestRecord, channel fleet.Channel) {
 		return
 	}
 	defer r.span.End()
-	if !r.span.IsRecording() {
-		return
-	}
 	n := len(record.Attempts)
 	switch {
 	case n > 0:
@@ -190,17 +211,18 @@ func (r *Request) End(record *fleet.RequestRecord, channel fleet.Channel) {
 	}
 	does := operation(record.Path)
 	r.span.SetName(spanName(does, record.ModelAsked, record.Method))
-	r.span.SetAttributes(append(inference(does, record.ModelAsked, channel),
+	all := append(inference(does, record.ModelAsked, channel),
 		httpMethod.String(clip(record.Method)), httpStatus.Int(record.Status), urlPath.String(clip(record.Path)), clientAddress.String(record.ClientIP),
 		gatewayGroup.String(record.GroupName), gatewayClass.String(string(record.Class)), gatewayRequest.String(record.ID.String()), gatewayAttempts.Int(n),
-	)...)
+	)
 	if record.ParentName != "" {
-		r.span.SetAttributes(gatewayAggregate.String(record.ParentName))
+		all = append(all, gatewayAggregate.String(record.ParentName))
 	}
 	if record.Class != fleet.ClassOK {
-		r.span.SetAttributes(errorType.String(string(record.Class)))
+		all = append(all, errorType.String(string(record.Class)))
 		if record.Status >= http.StatusInternalServerError { // a client's mistake is no error of a server's span
 			r.span.SetStatus(codes.Error, string(record.Class))
 		}
 	}
+	r.span.SetAttributes(all...)
 }

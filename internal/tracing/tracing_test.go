@@ -149,15 +149,34 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-// TestNotSampled: the decision goes on to the provider, and nothing to the collector.
-func TestNotSampled(t *testing.T) {
-	s := newServer(t)
-	tr := tracer(t, s.URL+"/base", 0, zap.NewNop())
-	first, _ := finish(tr, http.Header{})
-	followed, _ := finish(tr, http.Header{"Traceparent": {"00-" + theirTrace + "-" + theirSpan + "-00"}, "Tracestate": {"them=1"}})
-	tr.Close()
-	if len(s.spans) > 0 || !strings.HasSuffix(first, "-00") || !strings.HasPrefix(followed, "00-"+theirTrace) {
-		t.Errorf("%d spans, %q, %q", len(s.spans), first, followed)
+// TestSampling: a client's decision is followed, and its trace goes on as it came where it does not sample.
+func TestSampling(t *testing.T) {
+	for name, c := range map[string]struct {
+		ratio  float64
+		parent []string
+		traced bool
+	}{
+		"none":              {0, nil, false},
+		"all":               {1, nil, true},
+		"their sample":      {0, []string{"00-" + theirTrace + "-" + theirSpan + "-01"}, true},
+		"not theirs":        {1, []string{"00-" + theirTrace + "-" + theirSpan + "-00"}, false},
+		"another version":   {0, []string{"01-" + theirTrace + "-" + theirSpan + "-03-more"}, true},
+		"nonsense":          {0, []string{"hello"}, false},
+		"long nonsense":     {1, []string{strings.Repeat("x", 100)}, true},
+		"two":               {0, []string{"00-" + theirTrace + "-" + theirSpan + "-01", "00-" + theirTrace + "-" + theirSpan + "-01"}, false},
+		"zeroes are no ids": {0, []string{"00-" + strings.Repeat("0", 32) + "-" + strings.Repeat("0", 16) + "-01"}, true},
+	} {
+		s := newServer(t)
+		tr := tracer(t, s.URL+"/base", c.ratio, zap.NewNop())
+		header := http.Header{}
+		if c.parent != nil {
+			header["Traceparent"] = c.parent
+		}
+		first, _ := finish(tr, header)
+		tr.Close()
+		if traced := first != ""; traced != c.traced || traced != (len(s.spans) == 3) {
+			t.Errorf("%s: %q, %d spans", name, first, len(s.spans))
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -117,12 +118,18 @@ func TestStreamMetrics(t *testing.T) {
 
 // TestRefusedMetricsPorts name what to change.
 func TestRefusedMetricsPorts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
 	for name, c := range map[string]struct{ env, says string }{
-		"the main port": {"METRICS_PORT=3001", "METRICS_PORT"},
-		"no port":       {"METRICS_PORT=65536", "METRICS_PORT"},
-		"a token":       {"METRICS_TOKEN=with a space", "METRICS_TOKEN"},
+		"a taken port": {fmt.Sprint("METRICS_PORT=", taken.Addr().(*net.TCPAddr).Port), "HOST, METRICS_PORT"},
+
+		"no port": {"METRICS_PORT=65536", "METRICS_PORT"},
+		"a token": {"METRICS_TOKEN=with a space", "METRICS_TOKEN"},
 	} {
-		node, err := testenv.StartNode(t.Context(), binary, t.TempDir(), "PORT=3001", c.env)
+		node, err := testenv.StartNode(t.Context(), binary, t.TempDir(), c.env)
 		if err == nil {
 			_ = node.Kill()
 			t.Errorf("%s: it started", name)
