@@ -20,6 +20,10 @@ func TestDockerfile(t *testing.T) {
 			t.Errorf("the last stage has no %q", strings.TrimSpace(line))
 		}
 	}
+	release := read(t, "Dockerfile.release")
+	if end := stages[len(stages)-1][len("scratch\n"):]; !strings.HasSuffix(release, end) || !strings.Contains(release, "golang:"+goVersion(t)+" AS build") {
+		t.Error("Dockerfile.release does not end as the Dockerfile does")
+	}
 	ignored := strings.Split(strings.TrimSpace(read(t, ".dockerignore")), "\n")
 	allowed := map[string]bool{}
 	for _, line := range ignored {

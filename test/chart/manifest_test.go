@@ -85,8 +85,10 @@ func TestManifestsAreValid(t *testing.T) {
 			}
 		}
 	})
-	all := []string{"ConfigMap", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Pod", "PodDisruptionBudget",
-		"PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet"}
+	all := []string{
+		"ConfigMap", "Deployment", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "NetworkPolicy", "Pod", "PodDisruptionBudget",
+		"PrometheusRule", "Service", "ServiceAccount", "ServiceMonitor", "StatefulSet",
+	}
 	if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, all) {
 		t.Errorf("the modes have only %q", got)
 	}
