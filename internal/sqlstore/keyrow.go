@@ -27,6 +27,9 @@ type keyRow struct {
 	CreatedAt     int64  `bun:"created_at"`
 	UpdatedAt     int64  `bun:"updated_at"`
 	Revision      int64  `bun:"revision"`
+	Weight        int    `bun:"weight"`
+	Notes         string `bun:"notes"`
+	Tags          string `bun:"tags"`
 
 	// OtherHash is the digest by the box beside the one that seals; nil without one.
 	OtherHash []byte `bun:"-"`
@@ -46,6 +49,8 @@ const (
 	maxKeyValue    = 4096 // the longest credentials in use, signed tokens, stay below 2 KiB
 	maxKeyReason   = 64
 	maxKeyEvidence = 300
+	maxKeyNotes    = 2000
+	maxKeyTag      = 160
 	maxModelName   = 512
 	maxCooldowns   = 256 // of one key; a key cannot be asked for more models than its pool tells apart
 )
