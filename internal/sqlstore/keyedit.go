@@ -122,6 +122,8 @@ func (s *Store) edit(ctx context.Context, tx bun.Tx, which fleet.KeySelection, e
 		return done, s.deleteAndRemember(ctx, tx, which.Group, ids, revision)
 	case fleet.ActResetCooldowns:
 		return s.resetCooldowns(ctx, tx, rows, edit.Model, at, revision)
+	case fleet.ActSet:
+		return s.annotate(ctx, tx, rows, edit, revision)
 	}
 	state, reason := fleet.KeyActive, ""
 	if edit.Act == fleet.ActDisable {
