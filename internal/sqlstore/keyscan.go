@@ -11,13 +11,15 @@ import (
 	"gpt-load/internal/fleet"
 )
 
-// Bounds of the look for one page of keys. A server looks through about a million keys a second, and through many times fewer
-// when they come from a disk: so the look is bounded by time, and the windows follow the speed that was found.
+// Bounds of the look for one page of keys. A server looks through about a million keys a second in the order of ids, and through
+// many times fewer when they come from a disk, or one here and one there: so the look is bounded by time, and the windows follow
+// the speed that was found, with half of the time left to spare.
 const (
-	keyScanTime      = 100 * time.Millisecond
+	keyScanTime      = 80 * time.Millisecond
 	firstKeyWindow   = 2048 // keys
 	largestKeyWindow = 1 << 16
-	keyWindowGrowth  = 4
+	scatteredWindow  = 1 << 12 // the same for keys that are not in the order of ids
+	keyWindowGrowth  = 2
 	// smallGroup is how many keys a group may have for its pages to be looked for without windows, sorting what has to be: 20,000
 	// take about 20 ms.
 	smallGroup = 20_000
@@ -102,6 +104,10 @@ func (k *keyScan) walk(ctx context.Context, db bun.IDB, w *keyWalk, end time.Tim
 
 // windows goes along a walk, some keys at a time, until the page is full or the time is over.
 func (k *keyScan) windows(ctx context.Context, db bun.IDB, w *keyWalk, end time.Time) (over bool, err error) {
+	largest := largestKeyWindow
+	if w.column != "" {
+		largest = scatteredWindow
+	}
 	for window := firstKeyWindow; ; {
 		begun := time.Now()
 		bound, err := k.windowEnd(ctx, db, w, window)
@@ -118,8 +124,8 @@ func (k *keyScan) windows(ctx context.Context, db bun.IDB, w *keyWalk, end time.
 			k.next = bound
 			return true, nil
 		}
-		fits := int(float64(window) * float64(left) / float64(max(time.Since(begun), time.Microsecond)))
-		window = max(firstKeyWindow, min(fits, keyWindowGrowth*window, largestKeyWindow))
+		fits := int(float64(window) * float64(left/2) / float64(max(time.Since(begun), time.Microsecond)))
+		window = max(firstKeyWindow, min(fits, keyWindowGrowth*window, largest))
 	}
 }
 
