@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"gpt-load/internal/terminal"
 	"gpt-load/pkg/adminapi"
@@ -52,7 +53,34 @@ func keyActions() []keyAction {
 		simpleAction(keyAction{
 			name: adminapi.ActionDelete, done: "deleted", question: "Delete for good", always: true, short: "Delete keys for good", example: adminapi.KeyInvalid,
 		}),
-		resetAction(),
+		resetAction(), setAction(),
+	}
+}
+
+func setAction() keyAction {
+	var values adminapi.KeyValues
+	var weight uint
+	var notes string
+	var set *pflag.FlagSet
+	return keyAction{
+		name: adminapi.ActionSet, done: "changed", question: "Change", would: "change", short: "Set weight, notes and tags of keys", example: adminapi.KeyActive,
+		flags: func(c *cobra.Command) {
+			set = c.Flags()
+			set.UintVar(&weight, "set-weight", 1, "`weight` from 1 to 100, the share of the requests relative to the other keys")
+			set.StringVar(&notes, "set-notes", "", "new `notes`; empty removes them")
+			set.StringSliceVar(&values.AddTags, "add-tag", nil, "`tag` to add; repeatable")
+			set.StringSliceVar(&values.RemoveTags, "remove-tag", nil, "`tag` to remove; repeatable")
+		},
+		do: func(ctx context.Context, client *adminclient.Client, group string, which adminapi.KeySelection) (adminapi.KeysChanged, error) {
+			values.KeySelection = which
+			if set.Changed("set-weight") {
+				values.Weight = new(int(weight)) // #nosec G115 -- the server refuses what is above 100
+			}
+			if set.Changed("set-notes") {
+				values.Notes = &notes
+			}
+			return client.SetKeys(ctx, group, values)
+		},
 	}
 }
 

@@ -23,6 +23,8 @@ func (f *keyFilter) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.Var(&choices{value: &f.filter.State, of: keyStates}, "state", "keys of this `state`, or of several with commas between: active, cooling (active, and resting for every model for 30 seconds or more), invalid, disabled")
 	flags.StringVar(&f.filter.Reason, "reason", "", "keys with this `reason`, of the state or of a rest")
+	flags.StringVar(&f.filter.Notes, "notes", "", "keys with this `text` in their notes, in upper or lower case")
+	flags.StringVar(&f.filter.Tag, "tag", "", "keys with this `tag`")
 	flags.StringVar(&f.createdFrom, "created-from", "", "keys added at this `time` or later: 2006-01-02, 2006-01-02 15:04, or RFC 3339")
 	flags.StringVar(&f.createdTo, "created-to", "", "keys added before this `time`")
 	flags.StringVar(&f.usedFrom, "used-from", "", "keys last used at this `time` or later")

@@ -56,8 +56,8 @@ func (a *app) listKeysCommand() *cobra.Command {
 		return list.end("keys")
 	})
 	flags.add(c)
-	sorts := []string{adminapi.KeysOldest, adminapi.KeysNewest, adminapi.KeysLastUsed, adminapi.KeysFailures}
-	c.Flags().Var(&choice{value: &sort, of: sorts}, "sort", "what comes first: `oldest`, newest, last_used or failures (the most)")
+	sorts := []string{adminapi.KeysOldest, adminapi.KeysNewest, adminapi.KeysLastUsed, adminapi.KeysFailures, adminapi.KeysWeight}
+	c.Flags().Var(&choice{value: &sort, of: sorts}, "sort", "what comes first: `oldest`, newest, last_used, failures (the most) or weight (the greatest)")
 	complete(c, "sort", sorts...)
 	c.Flags().UintVar(&limit, "limit", 0, "`number` of keys at most; 0 lists all")
 	c.ValidArgsFunction = firstWord(a.groupNames, cobra.ShellCompDirectiveNoFileComp)

@@ -2,12 +2,16 @@ package adminhttp
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/keyfile"
 	"gpt-load/internal/operation"
 	"gpt-load/pkg/adminapi"
 )
@@ -51,6 +55,29 @@ func (a *API) mountKeyActions(api huma.API) {
 		func(ctx context.Context, in *keyAction[adminapi.CooldownReset]) (*keyActionAnswer[adminapi.KeysChanged], error) {
 			return a.editKeys(ctx, in.ID, in.Body.KeySelection, fleet.KeyEdit{Act: fleet.ActResetCooldowns, Model: in.Body.Model})
 		})
+	mountKeyAction(api, adminapi.ActionSet, "Set weight, notes and tags of keys", a.setKeys)
+}
+
+// setKeys checks what is to be set; what a person reads of faults names all of them.
+func (a *API) setKeys(ctx context.Context, in *keyAction[adminapi.KeyValues]) (*keyActionAnswer[adminapi.KeysChanged], error) {
+	v := &in.Body
+	edit := fleet.KeyEdit{Act: fleet.ActSet, Weight: v.Weight, Notes: v.Notes, AddTags: v.AddTags, RemoveTags: v.RemoveTags}
+	var faults []fleet.FieldError
+	if v.Weight == nil && v.Notes == nil && len(v.AddTags)+len(v.RemoveTags) == 0 {
+		faults = append(faults, fleet.FieldError{Field: "weight", Message: "nothing is set; send weight, notes, add_tags or remove_tags"})
+	}
+	if v.Notes != nil && strings.ContainsRune(*v.Notes, 0) {
+		faults = append(faults, fleet.FieldError{Field: "notes", Message: "holds a NUL character; leave it out"})
+	}
+	for field, tags := range map[string][]string{"add_tags": v.AddTags, "remove_tags": v.RemoveTags} {
+		if len(tags) > keyfile.MaxTags || slices.ContainsFunc(tags, func(tag string) bool { return !keyfile.IsTag(tag) }) {
+			faults = append(faults, fleet.FieldError{Field: field, Message: fmt.Sprintf("must be at most %d tags, each of 1 to %d letters, digits and - _ . :", keyfile.MaxTags, keyfile.MaxTag)})
+		}
+	}
+	if err := fleet.InvalidFields(faults); err != nil {
+		return nil, err
+	}
+	return a.editKeys(ctx, in.ID, v.KeySelection, edit)
 }
 
 func mountKeyAction[I, O any](api huma.API, name, summary string, handle func(context.Context, *keyAction[I]) (*keyActionAnswer[O], error)) {
@@ -112,10 +139,18 @@ func suits(which fleet.KeySelection, edit fleet.KeyEdit) error {
 
 // editNow does an act to all keys of a selection before it returns how many.
 func (a *API) editNow(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit) (changed int, err error) {
+	set := false
 	err = a.Store.EditKeys(ctx, which, edit, func(done fleet.KeysEdited) {
 		changed += done.Count()
-		a.Pools.KeysChanged(ctx, which.Group, nil, done.Changes, done.Deleted)
+		if len(done.Changes)+len(done.Deleted) > 0 {
+			a.Pools.KeysChanged(ctx, which.Group, nil, done.Changes, done.Deleted)
+		}
+		set = set || len(done.Set) > 0
 	})
+	if set { // what is set is read by the pools as it stands in the store
+		a.Operations.Changed()
+		err = errors.Join(err, a.Operations.Settle(ctx))
+	}
 	return changed, err
 }
 

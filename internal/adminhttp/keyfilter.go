@@ -14,19 +14,21 @@ import (
 type KeyListQuery struct {
 	State       string    `query:"state" doc:"active (and not resting for every model), cooling (active, and resting for every model for 30 seconds or more), invalid or disabled; several with commas between."`
 	Reason      string    `query:"reason" maxLength:"64" doc:"Exactly this reason, of the state or of a rest."`
+	Notes       string    `query:"notes" maxLength:"500" doc:"Part of the notes, without regard to case."`
+	Tag         string    `query:"tag" maxLength:"40" doc:"One of the tags, exactly."`
 	CreatedFrom time.Time `query:"created_from" doc:"Added then or later."`
 	CreatedTo   time.Time `query:"created_to" doc:"Added before."`
 	UsedFrom    time.Time `query:"used_from" doc:"Last used then or later."`
 	UsedTo      time.Time `query:"used_to" doc:"Last used before; keys that were never used do not fit."`
 	NeverUsed   bool      `query:"never_used" doc:"Only keys that no record names."`
-	Sort        string    `query:"sort" enum:"oldest,newest,last_used,failures" default:"oldest" doc:"What comes first: the oldest, the newest, the last used or that with the most counted failures."`
+	Sort        string    `query:"sort" enum:"oldest,newest,last_used,failures,weight" default:"oldest" doc:"What comes first: the oldest, the newest, the last used, that with the most counted failures or with the greatest weight."`
 	Limit       int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor      string    `query:"cursor" doc:"next_cursor of the page before, which had the same filter and order."`
 }
 
 func (q *KeyListQuery) filter() adminapi.KeyFilter {
 	return adminapi.KeyFilter{
-		State: q.State, Reason: q.Reason, CreatedFrom: q.CreatedFrom, CreatedTo: q.CreatedTo, UsedFrom: q.UsedFrom, UsedTo: q.UsedTo, NeverUsed: q.NeverUsed,
+		State: q.State, Reason: q.Reason, Notes: q.Notes, Tag: q.Tag, CreatedFrom: q.CreatedFrom, CreatedTo: q.CreatedTo, UsedFrom: q.UsedFrom, UsedTo: q.UsedTo, NeverUsed: q.NeverUsed,
 	}
 }
 
@@ -56,7 +58,7 @@ func parseKeyFilter(prefix string, in adminapi.KeyFilter) (fleet.KeyFilter, erro
 		faults = append(faults, fleet.FieldError{Field: prefix + field, Message: message})
 	}
 	f := fleet.KeyFilter{
-		Reason: in.Reason, CreatedFrom: in.CreatedFrom, CreatedTo: in.CreatedTo, UsedFrom: in.UsedFrom, UsedTo: in.UsedTo, NeverUsed: in.NeverUsed,
+		Reason: in.Reason, Notes: in.Notes, Tag: in.Tag, CreatedFrom: in.CreatedFrom, CreatedTo: in.CreatedTo, UsedFrom: in.UsedFrom, UsedTo: in.UsedTo, NeverUsed: in.NeverUsed,
 	}
 	if in.State != "" {
 		for word := range strings.SplitSeq(in.State, ",") {

@@ -230,6 +230,47 @@ func TestResetCooldowns(t *testing.T) {
 	}
 }
 
+func TestSetKeys(t *testing.T) {
+	w := newWorld(t)
+	g := w.group(openai("a"))
+	ids := w.variousKeys(g.ID)
+	set := func(want int, v adminapi.KeyValues) {
+		t.Helper()
+		if done, err := w.client.SetKeys(t.Context(), g.ID, v); err != nil || done.Changed != want {
+			t.Errorf("set %+v, %v", done, err)
+		}
+	}
+	found := func(f adminapi.KeyFilter, want ...int) {
+		t.Helper()
+		page, err := w.client.Keys(t.Context(), g.ID, adminclient.KeyFilter{KeyFilter: f, Sort: adminapi.KeysWeight})
+		var got []int
+		for _, k := range page.Keys {
+			got = append(got, slices.Index(ids, k.ID))
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%+v finds %v, want %v, %v", f, got, want, err)
+		}
+	}
+	set(2, adminapi.KeyValues{KeySelection: adminapi.KeySelection{IDs: []string{ids[0], ids[3]}}, Weight: new(5), AddTags: []string{"trial", "eu:1"}})
+	set(1, adminapi.KeyValues{KeySelection: adminapi.KeySelection{Filter: &adminapi.KeyFilter{Tag: "trial", State: adminapi.KeyDisabled}}, Notes: new("Of the old account"), RemoveTags: []string{"trial"}})
+	found(adminapi.KeyFilter{Tag: "eu:1"}, 3, 0)
+	found(adminapi.KeyFilter{Tag: "trial"}, 0)
+	found(adminapi.KeyFilter{Notes: "OLD acc"}, 3)
+	found(adminapi.KeyFilter{}, 3, 0, 4, 2, 1)
+	all := adminapi.KeySelection{All: true}
+	for field, v := range map[string]adminapi.KeyValues{
+		"weight": {}, "add_tags": {AddTags: []string{"two words"}}, "remove_tags": {RemoveTags: []string{""}}, "notes": {Notes: new("\x00")},
+	} {
+		v.KeySelection = all
+		_, err := w.client.SetKeys(t.Context(), g.ID, v)
+		if e := refused(t, err, adminapi.CodeInvalid); !slices.Equal(fieldsOf(e), []string{field}) {
+			t.Errorf("%s: faults of %q", field, fieldsOf(e))
+		}
+	}
+	_, err := w.client.SetKeys(t.Context(), g.ID, adminapi.KeyValues{KeySelection: all, Weight: new(0)})
+	refused(t, err, adminapi.CodeInvalid)
+}
+
 func TestManyKeysBecomeAnOperation(t *testing.T) {
 	w := newWorld(t)
 	g := w.group(openai("a"))

@@ -77,6 +77,7 @@ func (a *API) wireKey(stored fleet.Key) adminapi.Key {
 	w := adminapi.Key{
 		ID: idText(stored.ID), GroupID: idText(stored.GroupID), Masked: mask(stored.Value),
 		State: string(k.State), Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures,
+		Weight: k.Weight, Notes: k.Notes, Tags: append([]string{}, k.Tags...),
 		Cooldowns: []adminapi.Cooldown{}, CreatedAt: wireTime(k.CreatedAt), UpdatedAt: wireTime(k.UpdatedAt),
 	}
 	for _, c := range k.Cooldowns {

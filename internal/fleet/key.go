@@ -31,6 +31,10 @@ type Key struct {
 	Failures int      // consecutive counted failures
 	// Cooldowns are the rests that are not over yet, at most one for each model.
 	Cooldowns []Cooldown
+	// Weight is how often the key is chosen, of one with weight 1: 1 to 100.
+	Weight    int
+	Notes     string   // at most 500 characters
+	Tags      []string // at most 10 of at most 40 letters, digits and - _ . :
 	CreatedAt time.Time
 	UpdatedAt time.Time // of the state
 	// OperatorAt is when an operator last decided on the state or the rests. What a node knew of these before is over.

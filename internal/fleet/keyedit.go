@@ -13,6 +13,7 @@ const (
 	ActDelete         KeyAct = "delete"          // for good
 	ActResetCooldowns KeyAct = "reset_cooldowns" // active keys lose rests, and keep their failures
 	ActTest           KeyAct = "test"            // changes what the test finds
+	ActSet            KeyAct = "set"             // weight, notes and tags
 )
 
 // Done is the word for a key that an act was done to.
@@ -22,6 +23,8 @@ func (a KeyAct) Done() string {
 		return "reset"
 	case ActTest:
 		return "tested"
+	case ActSet:
+		return "changed"
 	}
 	return string(a) + "d"
 }
@@ -31,6 +34,10 @@ type KeyEdit struct {
 	Act KeyAct
 	// Model narrows ActResetCooldowns to the rests for this model; empty resets all, those for every model included.
 	Model string
+	// What ActSet sets; nil leaves it. Tags are added before some are removed.
+	Weight              *int
+	Notes               *string
+	AddTags, RemoveTags []string
 }
 
 // From lists the stored states of the keys that the act is for; none for any.
@@ -53,11 +60,12 @@ const ReasonDisabled = "disabled_by_operator"
 type KeysEdited struct {
 	Changes []KeyChange // those that stand otherwise now, or may do so where a node knows more than the store
 	Deleted []KeyID
+	Set     []KeyID // those with another weight, other notes or tags; their standing is what it was
 }
 
 // IDs lists the keys that were edited.
 func (e KeysEdited) IDs() []KeyID {
-	ids := slices.Clone(e.Deleted)
+	ids := slices.Concat(e.Deleted, e.Set)
 	for i := range e.Changes {
 		ids = append(ids, e.Changes[i].KeyID)
 	}
@@ -65,4 +73,4 @@ func (e KeysEdited) IDs() []KeyID {
 }
 
 // Count is how many keys were edited.
-func (e KeysEdited) Count() int { return len(e.Changes) + len(e.Deleted) }
+func (e KeysEdited) Count() int { return len(e.Changes) + len(e.Deleted) + len(e.Set) }

@@ -32,6 +32,9 @@ type KeyFilter struct {
 	// does not. Only stored rests count, which are those of 30 seconds or more: shorter ones are over before anybody looks.
 	States []KeyState
 	Reason string // of the state or of a rest, exact
+	// Notes is part of the notes, without regard to case: on SQLite that of ASCII letters.
+	Notes string
+	Tag   string // one of the tags, exact
 	// CreatedFrom <= CreatedAt < CreatedTo.
 	CreatedFrom, CreatedTo time.Time
 	// UsedFrom <= KeyUsage.LastUsedAt < UsedTo. A key that was never used fits none of both.
@@ -55,10 +58,11 @@ const (
 	KeysNewest   KeySort = "newest" // descending id
 	KeysLastUsed KeySort = "last_used"
 	KeysFailures KeySort = "failures" // counted and stored ones, most first
+	KeysWeight   KeySort = "weight"   // the greatest first
 )
 
 // KeySorts lists all orders.
-var KeySorts = []KeySort{KeysOldest, KeysNewest, KeysLastUsed, KeysFailures}
+var KeySorts = []KeySort{KeysOldest, KeysNewest, KeysLastUsed, KeysFailures, KeysWeight}
 
 // KeySelection names the keys of one group that an operator acts on: by id, or all that stand or fit so.
 type KeySelection struct {

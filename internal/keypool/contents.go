@@ -193,6 +193,7 @@ func (p *Pool) put(k *fleet.Key) {
 		p.index.add(k.ID, i)
 		p.counts[s.state]++
 	}
+	p.weigh(i, s, weightOf(k.Weight))
 	decided := known && nanosOf(k.OperatorAt) > s.updatedAt
 	if decided {
 		p.dropRests(s)
@@ -222,17 +223,11 @@ func (p *Pool) coolAll(i uint32, cooldowns []fleet.Cooldown) {
 	}
 }
 
-// makeRoom lets every bitmap reach the slots that exist. It doubles them, so that a million keys cost twenty copies.
+// makeRoom lets the turns reach the slots that exist. It doubles them, so that a million keys cost twenty copies.
 func (p *Pool) makeRoom() {
 	size := p.base.usable.Load().size()
-	if int(p.slots.used) <= size {
-		return
-	}
-	p.base.usable.Store(p.base.usable.Load().copyTo(2 * size))
-	for _, l := range p.lanes {
-		if usable := l.usable.Load(); usable != nil {
-			l.usable.Store(usable.copyTo(2 * size))
-		}
+	if int(p.slots.used) > size {
+		p.eachTurns(func(t *turns) *turns { return t.copyTo(2 * size) })
 	}
 }
 
@@ -253,7 +248,63 @@ func (p *Pool) remove(i uint32, s *slot) {
 	p.tally.count(s)
 	p.counts[stateDisabled]--
 	p.index.remove(s.id)
+	p.weigh(i, s, 0)
 	p.slots.release(i)
+}
+
+// maxWeight is the bound that fleet.Key states.
+const maxWeight = 100
+
+// weightOf clips a weight from outside; 0 is none that was said.
+func weightOf(w int) uint8 { return uint8(min(max(w, 1), maxWeight)) } // #nosec G115 -- clipped
+
+// weigh moves a key to another weight, or takes it out with 0; then its state says again whether it can be chosen.
+func (p *Pool) weigh(i uint32, s *slot, weight uint8) {
+	if s.weight == weight {
+		return
+	}
+	if weight > 0 {
+		if p.keysOf[weight]++; p.keysOf[weight] == 1 {
+			p.fitTurns()
+		}
+	}
+	if old := s.weight; old > 0 {
+		p.eachTurns(func(t *turns) *turns {
+			t.put(i, uint32(old), false)
+			return t
+		})
+		if p.keysOf[old]--; p.keysOf[old] == 0 {
+			p.fitTurns()
+		}
+	}
+	s.weight = weight
+}
+
+// fitTurns makes the turns of all lanes have the weights that keys have.
+func (p *Pool) fitTurns() {
+	p.eachTurns(func(t *turns) *turns {
+		for weight, keys := range p.keysOf {
+			if keys > 0 && !t.has(uint32(weight)) {
+				t = t.with(uint32(weight))
+			}
+		}
+		for weight, keys := range p.keysOf {
+			if keys == 0 {
+				t = t.without(uint32(weight))
+			}
+		}
+		return t
+	})
+}
+
+// eachTurns changes or replaces the turns of every lane that has some of its own.
+func (p *Pool) eachTurns(change func(*turns) *turns) {
+	p.base.usable.Store(change(p.base.usable.Load()))
+	for _, l := range p.lanes {
+		if t := l.usable.Load(); t != nil {
+			l.usable.Store(change(t))
+		}
+	}
 }
 
 // touch tells a running Replace that it knows older news of a key.

@@ -94,7 +94,7 @@ func (p *Pool) refresh(i uint32, s *slot, l *lane) {
 		refreshLane(i, s, l, usable)
 		return
 	}
-	p.base.usable.Load().put(i, usable)
+	p.base.usable.Load().put(i, uint32(s.weight), usable)
 	for _, l := range p.lanes {
 		refreshLane(i, s, l, usable)
 	}
@@ -106,7 +106,7 @@ func refreshLane(i uint32, s *slot, l *lane, usable bool) {
 	case len(l.resting) == 0:
 		l.usable.Store(nil) // the base lane's are the same from now on
 	default:
-		usableHere.put(i, usable && !s.restsIn(l))
+		usableHere.put(i, uint32(s.weight), usable && !s.restsIn(l))
 	}
 }
 

@@ -45,9 +45,10 @@ type slot struct {
 	trouble   *trouble    // nil when there is nothing to say
 	marks     atomic.Uint32
 	// load is the Replace in which the store last named this key, or in which the key was added.
-	load    uint16
+	load    uint8
 	state   state
 	tallied uint8 // see reasonTally
+	weight  uint8 // 1 to maxWeight
 }
 
 // trouble is what is known of the few keys that had any.
@@ -242,7 +243,7 @@ func (t *slots) release(i uint32) {
 	t.credentials.alive--
 	t.credentials.tidy(t)
 	s := t.at(i)
-	s.id, s.state, s.trouble, s.updatedAt = 0, stateActive, nil, 0
+	s.id, s.state, s.trouble, s.updatedAt, s.weight = 0, stateActive, nil, 0, 0
 	s.tidy()
 	t.free = append(t.free, i)
 }

@@ -19,9 +19,6 @@ func (s *Service) importKeys(ctx context.Context, r *Run) error {
 		if int64(e.Number) <= r.Position {
 			return ctx.Err()
 		}
-		if e.Fault == "" {
-			e.Fault = notKept(&e.Key)
-		}
 		step.entries, step.position = append(step.entries, *e), int64(e.Number)
 		if len(step.entries) < StepKeys {
 			return nil
@@ -35,14 +32,6 @@ func (s *Service) importKeys(ctx context.Context, r *Run) error {
 		return err
 	}
 	return s.Settle(ctx)
-}
-
-// notKept says what a file says of a key and the store has no place for: it must not get lost without a word.
-func notKept(k *keyfile.Key) string {
-	if k.Weight > 1 || k.Notes != "" || len(k.Tags) > 0 {
-		return "has a weight, notes or tags, which this version does not keep; leave them out"
-	}
-	return ""
 }
 
 // importStep gathers entries and writes them.
@@ -136,9 +125,13 @@ func (s *Service) copyKeys(ctx context.Context, r *Run) error {
 
 // FileKey is what a file says of a key.
 func FileKey(k *fleet.Key) keyfile.Key {
-	return keyfile.Key{
-		Value: k.Value, State: k.State, Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures, Cooldowns: k.Cooldowns,
+	f := keyfile.Key{
+		Value: k.Value, Notes: k.Notes, Tags: k.Tags, State: k.State, Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures, Cooldowns: k.Cooldowns,
 	}
+	if k.Weight > 1 { // as every other key has without a word
+		f.Weight = k.Weight
+	}
+	return f
 }
 
 // exportKeys writes the keys into the result, one page a step. Behind the last page there is no position to go on from, so the

@@ -206,6 +206,12 @@ func (s *Store) edit(ctx context.Context, tx bun.Tx, act *act, which fleet.KeySe
 			}
 		}
 		return s.resetCooldowns(ctx, tx, rows, edit.Model, now(), revision)
+	case fleet.ActSet:
+		done, err = s.annotate(ctx, tx, rows, edit, revision)
+		if err == nil && act != nil {
+			err = s.recordSet(ctx, tx, act, rows, edit, len(done.Set))
+		}
+		return done, err
 	}
 	state, reason := fleet.KeyActive, ""
 	if edit.Act == fleet.ActDisable {

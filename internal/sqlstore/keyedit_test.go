@@ -12,6 +12,7 @@ import (
 func testKeyEdits(t *testing.T, open opener) {
 	t.Run("States", func(t *testing.T) { testEditStates(t, open(t)) })
 	t.Run("Cooldowns", func(t *testing.T) { testResetCooldowns(t, open(t)) })
+	t.Run("Set", func(t *testing.T) { testSetKeys(t, open(t)) })
 	t.Run("Filter", func(t *testing.T) { testEditByFilter(t, open(t)) })
 }
 
@@ -25,6 +26,7 @@ func editedBy(ctx context.Context, t testing.TB, s *sqlstore.Store, which fleet.
 	t.Helper()
 	err := s.EditKeys(ctx, which, edit, func(done fleet.KeysEdited) {
 		all.Changes, all.Deleted = append(all.Changes, done.Changes...), append(all.Deleted, done.Deleted...)
+		all.Set = append(all.Set, done.Set...)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,4 +138,44 @@ func testEditByFilter(t *testing.T, s *sqlstore.Store) {
 	if some, err := s.SelectedKeys(ctx, which, fleet.KeyEdit{}, 3); err != nil || len(some) != 0 {
 		t.Errorf("examples of nothing: %+v, %v", some, err)
 	}
+}
+
+func testSetKeys(t *testing.T, s *sqlstore.Store) {
+	ctx := t.Context()
+	g := addGroup(t, s, standard("g"))
+	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 3), false))(t)
+	before := must(s.Revisions(ctx))(t).Keys
+	which := fleet.KeySelection{Group: g.ID}
+	set := func(want int, edit fleet.KeyEdit) {
+		t.Helper()
+		edit.Act = fleet.ActSet
+		if done := edited(t, s, which, edit); len(done.Set) != want || done.Count() != want {
+			t.Errorf("set %+v: %+v", edit, done)
+		}
+	}
+	found := func(want int, f fleet.KeyFilter) {
+		t.Helper()
+		if page, _ := must2(s.Keys(ctx, fleet.KeyQuery{Group: g.ID, Filter: f}))(t); len(page) != want {
+			t.Errorf("%+v finds %d keys, want %d", f, len(page), want)
+		}
+	}
+	which.IDs = []fleet.KeyID{keys[1].ID}
+	set(1, fleet.KeyEdit{Weight: new(7), Notes: new("it's a \"note\"\\"), AddTags: []string{"trial"}})
+	which.IDs = nil
+	set(2, fleet.KeyEdit{AddTags: []string{"trial"}})
+	set(0, fleet.KeyEdit{AddTags: []string{"trial"}, RemoveTags: []string{"none"}})
+	found(3, fleet.KeyFilter{Tag: "trial"})
+	found(1, fleet.KeyFilter{Notes: "A \"NOTE\"\\"})
+	set(3, fleet.KeyEdit{AddTags: []string{"eu"}, RemoveTags: []string{"trial"}})
+	found(0, fleet.KeyFilter{Tag: "trial"})
+	found(3, fleet.KeyFilter{Tag: "eu"})
+	if page, _ := must2(s.Keys(ctx, fleet.KeyQuery{Group: g.ID, Sort: fleet.KeysWeight}))(t); page[0].ID != keys[1].ID {
+		t.Errorf("the greatest weight has %+v", page[0])
+	}
+	if delta := since(t, s, before); len(delta.Changed) != 3 || !delta.Changed[0].UpdatedAt.Equal(keys[0].UpdatedAt) {
+		t.Errorf("other nodes hear of %+v", delta.Changed)
+	}
+	err := s.EditKeys(ctx, which, fleet.KeyEdit{Act: fleet.ActSet, AddTags: []string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"}}, func(fleet.KeysEdited) {})
+	wantCode(t, err, fleet.CodeInvalid)
+	found(3, fleet.KeyFilter{Tag: "eu"})
 }

@@ -71,6 +71,7 @@ func (s *Store) importRows(box *secret.Box, group fleet.GroupID, keys []keyfile.
 			GroupID: int64(group), Hash: hash, Value: box.Seal(k.Value, keyPlace(int64(group), hash)), State: string(k.State),
 			Reason: clean(k.Reason, maxKeyReason), Evidence: clean(k.Evidence, maxKeyEvidence), Failures: k.Failures,
 			Cooldowns: s.cooldownText(k.Cooldowns), CreatedAt: at, UpdatedAt: at, OperatorAt: at,
+			Weight: max(1, k.Weight), Notes: clean(k.Notes, maxKeyNotes), Tags: tagText(k.Tags),
 		}
 		if row.State == "" {
 			row.State = string(fleet.KeyActive)

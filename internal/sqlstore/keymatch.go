@@ -44,6 +44,14 @@ func (m *keyMatch) apply(sel *bun.SelectQuery, s *Store) {
 		spelled, _ := json.Marshal(reason) // as in the column; a string always marshals
 		sel.Where("(key_row.reason = ? OR key_row.cooldowns <> '' AND "+s.dialect.contains("key_row.cooldowns")+")", reason, `"r":`+string(spelled))
 	}
+	if f.Notes != "" {
+		// Both by the database, which may not know the case of all letters.
+		sel.Where("key_row.notes <> ''").Where("LOWER(key_row.notes) LIKE LOWER(?) ESCAPE '!'", likePattern(clean(f.Notes, maxKeyNotes)))
+	}
+	if f.Tag != "" {
+		tag, _ := json.Marshal(clean(f.Tag, maxKeyTag)) // as in the column; a string always marshals
+		sel.Where("key_row.tags <> ''").Where(s.dialect.contains("key_row.tags"), string(tag))
+	}
 	if !f.CreatedFrom.IsZero() {
 		sel.Where("key_row.created_at >= ?", s.stamp(f.CreatedFrom))
 	}

@@ -86,6 +86,10 @@ func fillKeyList(t *testing.T, s *Store) *keyList {
 			{"UPDATE provider_keys SET cooldowns = ? WHERE id % 7 = 1", []any{rest("m", time.Hour)}},
 			{"UPDATE provider_keys SET cooldowns = ? WHERE id % 7 = 2", []any{rest("", -time.Hour)}},
 			{"UPDATE provider_keys SET failures = id % 11 WHERE id % 5 = 0", nil},
+			{"UPDATE provider_keys SET weight = 1", nil},
+			{"UPDATE provider_keys SET weight = id % 9 + 1 WHERE id % 4 = 0", nil},
+			{"UPDATE provider_keys SET notes = 'Bought by ÄNNE_100%!' WHERE id % 8 = 3", nil},
+			{`UPDATE provider_keys SET tags = '["trial","eu-west"]' WHERE id % 9 = 4`, nil},
 			{"INSERT INTO key_usage (key_id, requests, failures, last_used_at) SELECT id, 1, 0, ? + (id * 7919 % 1000) FROM provider_keys WHERE id % 3 = 0", []any{micros(l.now) - day}},
 		} {
 			if _, err := tx.NewRaw(change.statement, change.args...).Exec(ctx); err != nil {
@@ -124,6 +128,11 @@ func (l *keyList) filters() map[string]fleet.KeyFilter {
 		"created":   {CreatedFrom: middle.Add(-time.Millisecond), CreatedTo: middle.Add(time.Millisecond)},
 		"used":      {UsedFrom: l.now.Add(-24 * time.Hour), UsedTo: l.now.Add(-24*time.Hour + 300*time.Microsecond)},
 		"never":     {NeverUsed: true},
+		"notes":     {Notes: "BY Änne_100%!"},
+		"ascii":     {Notes: "bought BY"},
+		"not notes": {Notes: "x100"},
+		"tag":       {Tag: "eu-west"},
+		"no tag":    {Tag: "eu"},
 		"nothing":   {Reason: "no_such_reason"},
 		"all of it": {States: []fleet.KeyState{fleet.KeyActive}, CreatedFrom: middle, UsedTo: l.now, Reason: "model_denied"},
 	}
@@ -139,11 +148,25 @@ func (l *keyList) matches(f fleet.KeyFilter, row *keyRow) bool {
 		}
 	}
 	created, used := l.store.moment(row.CreatedAt), timeOf(l.used[row.ID])
-	return (len(f.States) == 0 || slices.Contains(f.States, shown)) &&
+	// SQLite knows the case of ASCII letters only.
+	notes := strings.Contains(strings.ToLower(row.Notes), strings.ToLower(f.Notes))
+	if l.store.dialect == &sqliteDialect {
+		notes = strings.Contains(asciiLower(row.Notes), asciiLower(f.Notes))
+	}
+	return (f.Notes == "" || notes) && (f.Tag == "" || slices.Contains(tagsOf(row.Tags), f.Tag)) && (len(f.States) == 0 || slices.Contains(f.States, shown)) &&
 		(f.Reason == "" || slices.Contains(reasons, f.Reason)) &&
 		!created.Before(f.CreatedFrom) && (f.CreatedTo.IsZero() || created.Before(f.CreatedTo)) &&
 		(f.UsedFrom.IsZero() || !used.IsZero() && !used.Before(f.UsedFrom)) && (f.UsedTo.IsZero() || !used.IsZero() && used.Before(f.UsedTo)) &&
 		(!f.NeverUsed || used.IsZero())
+}
+
+func asciiLower(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // sorted is what a list has to be.
@@ -155,6 +178,8 @@ func (l *keyList) sorted(q fleet.KeyQuery) (ids []int64) {
 			return newest
 		case fleet.KeysLastUsed:
 			return cmp.Or(cmp.Compare(l.used[b.ID], l.used[a.ID]), newest)
+		case fleet.KeysWeight:
+			return cmp.Or(cmp.Compare(b.Weight, a.Weight), newest)
 		case fleet.KeysFailures:
 			return cmp.Or(cmp.Compare(b.Failures, a.Failures), newest)
 		}

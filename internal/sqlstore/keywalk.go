@@ -33,6 +33,9 @@ func (s *Store) keyWalks(q *fleet.KeyQuery) (walks []keyWalk, rest keyMatch) {
 	case fleet.KeysFailures:
 		rest.state = q.State
 		return []keyWalk{{column: "key_row.failures", where: "key_row.failures > 0"}, {also: "key_row.failures = 0"}}, rest
+	case fleet.KeysWeight:
+		rest.state = q.State
+		return []keyWalk{{column: "key_row.weight", where: "key_row.weight > 1"}, {also: "key_row.weight <= 1"}}, rest
 	}
 	walk := keyWalk{ascending: q.Sort != fleet.KeysNewest}
 	states, whole := storedStates(q.Filter.States)

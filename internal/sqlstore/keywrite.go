@@ -46,7 +46,7 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 				byHash[string(hash)] = v
 				row := keyRow{
 					GroupID: int64(group), Hash: hash, Value: box.Seal(v, keyPlace(int64(group), hash)), State: string(state), Reason: reason,
-					CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at),
+					CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at), Weight: 1,
 				}
 				if len(both) > 1 {
 					row.OtherHash = both[1]
@@ -63,7 +63,7 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 		for _, row := range inserted {
 			added = append(added, fleet.Key{
 				ID: fleet.KeyID(row.ID), GroupID: group, Value: byHash[string(row.Hash)], State: state, Reason: reason, CreatedAt: at, UpdatedAt: at,
-				OperatorAt: at,
+				OperatorAt: at, Weight: 1,
 			})
 		}
 		duplicates += len(part) - len(inserted)

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ func testOperationLife(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("made %+v", made)
 	}
 	got, ok, err := s.ClaimOperation(ctx, "node-1")
-	if err != nil || !ok || got.State != operation.Running || got.Node != "node-1" || got.StartedAt.IsZero() || got.Options != made.Options {
+	if err != nil || !ok || got.State != operation.Running || got.Node != "node-1" || got.StartedAt.IsZero() || !reflect.DeepEqual(got.Options, made.Options) {
 		t.Fatalf("claimed %+v, %v, %v", got, ok, err)
 	}
 	claim := claimOf(got)

@@ -20,6 +20,9 @@ type Key struct {
 	Evidence  string     `json:"evidence" doc:"The provider's own words, redacted."`
 	Failures  int        `json:"failures" doc:"Consecutive counted failures."`
 	Cooldowns []Cooldown `json:"cooldowns" doc:"Rests that are not over yet."`
+	Weight    int        `json:"weight" minimum:"1" maximum:"100" doc:"How often it is chosen, of a key with weight 1."`
+	Notes     string     `json:"notes" maxLength:"500"`
+	Tags      []string   `json:"tags" maxItems:"10"`
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at" doc:"When the state last changed."`
 	// What the stored request records say of it; it is behind by those that are on their way to the database.

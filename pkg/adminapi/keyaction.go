@@ -7,6 +7,7 @@ const (
 	ActionRestore        = "restore"
 	ActionDelete         = "delete"
 	ActionResetCooldowns = "reset-cooldowns"
+	ActionSet            = "set"
 	ActionTest           = "test"
 )
 
@@ -23,6 +24,15 @@ type KeySelection struct {
 type CooldownReset struct {
 	KeySelection
 	Model string `json:"model,omitempty" maxLength:"512" doc:"Only the rests for this model; all rests when it is left out, those for every model included."`
+}
+
+// KeyValues is the body of the action set. What is left out stays as it is.
+type KeyValues struct {
+	KeySelection
+	Weight     *int     `json:"weight,omitempty" minimum:"1" maximum:"100" doc:"Share of the requests, relative to the other keys."`
+	Notes      *string  `json:"notes,omitempty" maxLength:"500"`
+	AddTags    []string `json:"add_tags,omitempty" doc:"At most 10 tags in all, each of 1 to 40 letters, digits and - _ . :"`
+	RemoveTags []string `json:"remove_tags,omitempty"`
 }
 
 // KeysChanged says what an action did, or what it would do.

@@ -29,6 +29,11 @@ func (c *Client) ResetCooldowns(ctx context.Context, group string, which adminap
 	return call[adminapi.KeysChanged](ctx, c, keyAction(group, adminapi.ActionResetCooldowns, which))
 }
 
+// SetKeys sets weight, notes and tags of keys, as ChangeKeys changes them.
+func (c *Client) SetKeys(ctx context.Context, group string, values adminapi.KeyValues) (adminapi.KeysChanged, error) {
+	return call[adminapi.KeysChanged](ctx, c, keyAction(group, adminapi.ActionSet, values))
+}
+
 // RestoreKeys makes invalid keys active again and ends the rests of active ones. It waits for the end, also of an operation, and
 // returns how many it changed.
 func (c *Client) RestoreKeys(ctx context.Context, group string, which adminapi.KeySelection) (int, error) {

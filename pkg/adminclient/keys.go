@@ -28,6 +28,8 @@ func (c *Client) Keys(ctx context.Context, group string, f KeyFilter) (adminapi.
 	query := url.Values{}
 	add(query, "state", f.State)
 	add(query, "reason", f.Reason)
+	add(query, "notes", f.Notes)
+	add(query, "tag", f.Tag)
 	addTime(query, "created_from", f.CreatedFrom)
 	addTime(query, "created_to", f.CreatedTo)
 	addTime(query, "used_from", f.UsedFrom)
