@@ -228,7 +228,7 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	claim := claimed(t, s, waiting(operation.Import, g.ID))
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
 	keys := []keyfile.Key{
-		{Value: secret.New("new-1")},
+		{Value: secret.New("new-1"), Weight: 7, Notes: "of Ada", Tags: []string{"eu", "trial"}},
 		{Value: before[0].Value, State: fleet.KeyInvalid},
 		{Value: secret.New("new-1")},
 		{Value: secret.New("new-2"), State: fleet.KeyInvalid, Reason: "invalid_api_key", Evidence: "no such key", Failures: 3},
@@ -255,12 +255,13 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	var got []string
 	for _, k := range page {
 		text := k.Value.Reveal() + " " + string(k.State) + " " + k.Reason + " " + k.Evidence + " " + strconv.Itoa(k.Failures)
+		text += fmt.Sprint(" ", k.Weight, " ", k.Notes, k.Tags)
 		for _, c := range k.Cooldowns {
 			text += " " + c.Model + " " + c.Reason + " " + strconv.FormatBool(c.Until.Equal(until))
 		}
 		got = append(got, text)
 	}
-	want := []string{"there-000000 disabled added_disabled  0", "new-1 active   0", "new-2 invalid invalid_api_key no such key 3", "k-000000 active   0 m rate_limited true"}
+	want := []string{"there-000000 disabled added_disabled  0 1 []", "new-1 active   0 7 of Ada[eu trial]", "new-2 invalid invalid_api_key no such key 3 1 []", "k-000000 active   0 1 [] m rate_limited true"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the group holds %q, want %q", got, want)
 	}
