@@ -47,7 +47,7 @@ func mustLoad(t *testing.T, files map[string]string, env ...string) config.Confi
 func TestDefaults(t *testing.T) {
 	c := mustLoad(t, nil)
 	if c.Addr() != "0.0.0.0:3001" || c.ReadTimeout != time.Minute || c.WriteTimeout != 10*time.Minute || c.IdleTimeout != 2*time.Minute ||
-		c.GracefulShutdownTimeout != 5*time.Minute || c.MaxConcurrentRequests != 100 || c.IsSlave || c.Location.String() != "Asia/Shanghai" {
+		c.GracefulShutdownTimeout != 10*time.Second || c.MaxConcurrentRequests != 100 || c.IsSlave || c.Location.String() != "Asia/Shanghai" {
 		t.Errorf("server: %+v", c)
 	}
 	if c.DataDir != "./data" || c.DatabaseDSN.Reveal() != "./data/gpt-load.db" || !c.RedisDSN.IsEmpty() || !c.AuthKey.IsEmpty() || c.BlockPrivateUpstreams {

@@ -49,8 +49,7 @@ const (
 	redisForms    = "a URL: redis://, rediss:// for TLS, or unix://; Sentinel as redis://host:26379/0?master_set=NAME&addr=host2:26379, Cluster by several addr"
 )
 
-// The names and defaults are those of GPT-Load 1.x where it has the entry, but for SERVER_GRACEFUL_SHUTDOWN_TIMEOUT: the ten seconds of 1.x
-// cut every long stream.
+// The names and defaults are those of GPT-Load 1.x where it has the entry.
 var table = []Entry{
 	text("HOST", "server", "0.0.0.0", "an address or a host name", "Address to listen on. 127.0.0.1 serves this machine only.",
 		func(c *Config, s string) error { return parseHost(s, &c.Host) }),
@@ -64,7 +63,7 @@ var table = []Entry{
 		func(c *Config) *time.Duration { return &c.IdleTimeout }),
 	number("SERVER_SHUTDOWN_DELAY", "server", 5, 0, 600, "seconds", "How long a node of a fleet goes on accepting after SIGTERM, while /readyz says no, so that load balancers leave it first. A single node does not wait.",
 		func(c *Config, n int64) { c.ShutdownDelay = time.Duration(n) * time.Second }),
-	seconds("SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", 300, 86400, "How long requests in flight, live streams included, may go on after that; then they are ended with an error. A second signal ends the process at once.",
+	seconds("SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", 10, 86400, "How long requests in flight, live streams included, may go on after that; then they are ended with an error. Behind a load balancer give it minutes, as the compose files and the chart do. A second signal ends the process at once.",
 		func(c *Config) *time.Duration { return &c.GracefulShutdownTimeout }),
 	number("MAX_CONCURRENT_REQUESTS", "server", 100, 1, 1_000_000, "", "Proxied requests served at the same time; a few more wait shortly, the rest get 429 or 503 with Retry-After.",
 		func(c *Config, n int64) { c.MaxConcurrentRequests = int(n) }),

@@ -74,7 +74,7 @@ func probe(t *testing.T, url string) (status int, closes bool, err error) {
 // port; a live stream runs on, and ends as if nothing had been.
 func TestDrain(t *testing.T) {
 	redis := testenv.NewRedis(t, testenv.RedisOptions{})
-	w := start(t, "REDIS_DSN="+redis.DSN(), "SERVER_SHUTDOWN_DELAY=6")
+	w := start(t, "REDIS_DSN="+redis.DSN(), "SERVER_SHUTDOWN_DELAY=6", "SERVER_GRACEFUL_SHUTDOWN_TIMEOUT=300")
 	w.group("openai", adminapi.ChannelOpenAI, 1)
 	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/startupz": 200} {
 		if status, closes, err := probe(t, w.node.URL+path); status != want || closes || err != nil {

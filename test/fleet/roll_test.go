@@ -46,7 +46,9 @@ type roll struct {
 // live streams and steady requests through a load balancer that checks health. Nobody may notice.
 func TestRoll(t *testing.T) {
 	delay := fmt.Sprint("SERVER_SHUTDOWN_DELAY=", rollDelay)
-	w := newWorldOf(t, testenv.NewPostgres(t), binary, func(int) []string { return []string{delay, "MAX_CONCURRENT_REQUESTS=3000"} })
+	w := newWorldOf(t, testenv.NewPostgres(t), binary, func(int) []string {
+		return []string{delay, "SERVER_GRACEFUL_SHUTDOWN_TIMEOUT=300", "MAX_CONCURRENT_REQUESTS=3000"}
+	})
 	addresses := make([]string, len(w.nodes))
 	for i, n := range w.nodes {
 		addresses[i] = strings.TrimPrefix(n.URL, "http://")
