@@ -31,10 +31,12 @@ type KeySelection struct {
 	State KeyState
 }
 
-// RecordQuery asks for one page of request records, newest first. Zero fields do not filter.
+// RecordQuery asks for one page of request records, newest first. Zero fields do not filter. A page may have fewer records
+// than Limit, or none, and a cursor: the look for what is rare goes on with it.
 type RecordQuery struct {
 	From, To            time.Time // From <= StartedAt < To
 	GroupID             GroupID   // the group that served or the aggregate that was asked
+	ParentID            GroupID   // the aggregate that was asked
 	Model               string    // the model asked or sent, exact
 	Status              int       // exact
 	StatusFrom          int       // lowest status, inclusive

@@ -29,6 +29,8 @@ type dialect struct {
 	contains func(column string) string
 	// hex is an SQL expression, the upper-case hexadecimal text of a binary column.
 	hex func(column string) string
+	// failures tells whether there is an index of the statuses of failures, and of nothing else.
+	failures bool
 	// onConflict is what bun's On takes to change the row that stands in the way by its primary key.
 	onConflict func(key string) string
 	// offered is an SQL expression after onConflict, the value that the new row has in a column; the old one is

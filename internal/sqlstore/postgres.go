@@ -22,6 +22,7 @@ var postgresDialect = dialect{
 	alone:      alonePostgres,
 	split:      whole,
 	contains:   func(column string) string { return "strpos(" + column + ", ?) > 0" },
+	failures:   true,
 	hex:        func(column string) string { return "upper(encode(" + column + ", 'hex'))" },
 	onConflict: doUpdate,
 	offered:    excluded,

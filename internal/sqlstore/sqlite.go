@@ -44,6 +44,7 @@ var sqliteDialect = dialect{
 	alone:      aloneSQLite,
 	split:      whole,
 	contains:   func(column string) string { return "instr(" + column + ", ?) > 0" },
+	failures:   true,
 	hex:        func(column string) string { return "hex(" + column + ")" },
 	onConflict: doUpdate,
 	offered:    excluded,

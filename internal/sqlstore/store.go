@@ -24,6 +24,8 @@ type Store struct {
 	dialect *dialect
 	clock   clock
 	log     *zap.Logger
+	// scanTime is recordScanTime, shorter in tests.
+	scanTime time.Duration
 
 	box      atomic.Pointer[secret.Box] // that secrets are sealed with; nil until Unlock
 	unlocked atomic.Pointer[secret.Box] // as given to Unlock
@@ -49,7 +51,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Store{log: log, clock: clock{log: log}}
+	s := &Store{log: log, clock: clock{log: log}, scanTime: recordScanTime}
 	to, err := parseDSN(dsn)
 	switch {
 	case err != nil:
