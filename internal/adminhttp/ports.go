@@ -49,7 +49,7 @@ type Store interface {
 
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
-	Stats(ctx context.Context, q fleet.StatsQuery) ([]fleet.StatsRow, error)
+	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
 }
 
 // Pools are the live key pools of this node.

@@ -37,27 +37,11 @@ func (a *API) statistics(ctx context.Context, in *statisticsFilter) (*answer[adm
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.Store.Stats(ctx, q)
+	stats, err := a.Store.Stats(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	var total fleet.StatsRow
-	for _, r := range rows {
-		total.Requests += r.Requests
-		total.Succeeded += r.Succeeded
-		total.ClientFaults += r.ClientFaults
-		total.Failed += r.Failed
-		total.Retries += r.Retries
-		total.RequestBytes += r.RequestBytes
-		total.ResponseBytes += r.ResponseBytes
-		total.DurationSum += r.DurationSum
-		total.FirstBytes += r.FirstBytes
-		total.FirstByteSum += r.FirstByteSum
-	}
-	if len(q.By) == 0 {
-		rows = nil // the total says it all
-	}
-	return &answer[adminapi.Statistics]{adminapi.Statistics{From: q.From, To: q.To, Total: wireStats(total), Rows: mapped(rows, wireStats)}}, nil
+	return &answer[adminapi.Statistics]{adminapi.Statistics{From: q.From, To: q.To, Total: wireStats(stats.Total), Rows: mapped(stats.Rows, wireStats)}}, nil
 }
 
 func (f *statisticsFilter) query(now time.Time) (fleet.StatsQuery, error) {
@@ -85,10 +69,10 @@ func (f *statisticsFilter) query(now time.Time) (fleet.StatsQuery, error) {
 	if q.GroupID, ok = parseID[fleet.GroupID](f.GroupID); !ok && f.GroupID != "" {
 		fault("group_id", "must be an id, which is a positive number")
 	}
-	known := []fleet.StatsBy{fleet.StatsByHour, fleet.StatsByGroup, fleet.StatsByModel, fleet.StatsByProxyKey}
+	known := map[string]fleet.StatsBy{"hour": fleet.StatsByTime, "group": fleet.StatsByGroup, "model": fleet.StatsByModel, "proxy_key": fleet.StatsByProxyKey}
 	for _, text := range f.By {
-		by := fleet.StatsBy(text)
-		if !slices.Contains(known, by) {
+		by, ok := known[text]
+		if !ok {
 			fault("by", "may hold hour, group, model and proxy_key, not "+clip(text))
 		} else if !slices.Contains(q.By, by) {
 			q.By = append(q.By, by)
@@ -99,7 +83,7 @@ func (f *statisticsFilter) query(now time.Time) (fleet.StatsQuery, error) {
 
 func wireStats(r fleet.StatsRow) adminapi.StatisticsRow {
 	return adminapi.StatisticsRow{
-		Hour: wireTime(r.Hour), GroupID: idText(r.GroupID), Model: r.Model, ProxyKeyFingerprint: r.ProxyKeyFingerprint,
+		Hour: wireTime(r.Start), GroupID: idText(r.GroupID), Model: r.Model, ProxyKeyFingerprint: r.ProxyKeyFingerprint,
 		Requests: r.Requests, Succeeded: r.Succeeded, ClientFaults: r.ClientFaults, Failed: r.Failed, Retries: r.Retries,
 		RequestBytes: r.RequestBytes, ResponseBytes: r.ResponseBytes,
 		MeanDurationMS: mean(r.DurationSum, r.Requests), MeanFirstByteMS: mean(r.FirstByteSum, r.FirstBytes),

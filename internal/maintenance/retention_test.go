@@ -20,6 +20,7 @@ type archive struct {
 	failAt                int // the call that fails, counted from 1
 	took                  time.Duration
 	sources               int
+	fine                  int // sums by the minute and by key
 	silentSince           time.Time
 }
 
@@ -49,6 +50,12 @@ func (a *archive) DeleteStatsBefore(_ context.Context, t time.Time) (int, error)
 	n := min(a.stats, 7)
 	a.stats -= n
 	return n, a.call()
+}
+
+func (a *archive) TrimStats(context.Context) (int, error) {
+	n := min(a.fine, 3)
+	a.fine -= n
+	return n, nil
 }
 
 func (a *archive) ReclaimSpace(_ context.Context, pages int) (int, error) {
@@ -116,7 +123,7 @@ func TestRetentionDeletesInChunksAndReturnsTheSpace(t *testing.T) {
 func TestRetentionForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logs := observed()
-		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7}
+		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7, fine: 7}
 		begun := time.Now()
 		if err := NewRetention(a, forDays(0), log).runOnce(t.Context()); err != nil {
 			t.Fatal(err)
@@ -127,7 +134,7 @@ func TestRetentionForEver(t *testing.T) {
 		if age := begun.Sub(a.silentSince); age < 89*24*time.Hour || age > 91*24*time.Hour {
 			t.Errorf("spools that were silent for %v were forgotten", age)
 		}
-		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources != 0 || logs.Len() != 0 {
+		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources+a.fine != 0 || logs.Len() != 0 {
 			t.Errorf("left: %+v, log %v", a, logs.All())
 		}
 	})

@@ -27,6 +27,8 @@ var postgresDialect = dialect{
 	onConflict: doUpdate,
 	offered:    excluded,
 	returning:  true,
+	selectEach: selectFromValues,
+	doSet:      " SET ",
 	updateEach: updateFromValues,
 	bytes:      func(value []byte) any { return bun.Safe(`'\x` + hex.EncodeToString(value) + "'::bytea") },
 	insertKeys: insertKeyArrays,

@@ -29,11 +29,7 @@ func (s *Store) Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.
 	if scan.next != nil {
 		next = fleet.RecordID(scan.next).String()
 	}
-	page = make([]fleet.RequestRecord, len(scan.rows))
-	for i := range scan.rows {
-		page[i] = scan.rows[i].record()
-	}
-	return page, next, nil
+	return scan.records(), next, nil
 }
 
 // Record returns one record with its attempts and bodies, or CodeNotFound.

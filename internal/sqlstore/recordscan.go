@@ -76,6 +76,15 @@ func walkParent(id fleet.GroupID) recordWalk {
 	}
 }
 
+// records are what was found, in the form of the domain.
+func (r *recordScan) records() []fleet.RequestRecord {
+	list := make([]fleet.RequestRecord, len(r.rows))
+	for i := range r.rows {
+		list[i] = r.rows[i].record()
+	}
+	return list
+}
+
 func (r *recordScan) run(ctx context.Context, db bun.IDB) error {
 	walks, rest := r.walks()
 	r.filter = rest

@@ -49,6 +49,8 @@ var sqliteDialect = dialect{
 	onConflict: doUpdate,
 	offered:    excluded,
 	returning:  true,
+	selectEach: selectFromValues,
+	doSet:      " SET ",
 	updateEach: updateFromValues,
 	bytes:      binary,
 	rewrite:    rewriteSQLite,

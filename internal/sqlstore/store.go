@@ -23,6 +23,7 @@ type Store struct {
 	reader  *bun.DB // the same as writer but for an SQLite file that is open to others
 	dialect *dialect
 	clock   clock
+	full    fullTimes
 	log     *zap.Logger
 	// scanTime is recordScanTime, shorter in tests.
 	scanTime time.Duration

@@ -35,6 +35,7 @@ func runSuite(t *testing.T, database fresh) {
 		"Copy":       testCopy,
 		"Records":    testRecords,
 		"Stats":      testStats,
+		"RecordTail": testRecordTail,
 		"Operations": testOperations,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
