@@ -210,7 +210,7 @@ func (t importTable) depguardRules() string {
 	}
 	for _, l := range t.libraries {
 		name := l.path[strings.LastIndexByte(l.path, '/')+1:]
-		fmt.Fprintf(&b, "        only-%s:\n          list-mode: lax\n          files:\n            - \"**/*.go\"\n", strings.TrimSuffix(name, ".v2"))
+		fmt.Fprintf(&b, "        only-%s:\n          list-mode: lax\n          files:\n            - \"**/*.go\"\n", strings.ReplaceAll(strings.TrimSuffix(name, ".v2"), ".", "-"))
 		for _, pkg := range l.packages {
 			fmt.Fprintf(&b, "            - \"!%s\"\n", fileGlob(pkg))
 		}

@@ -18,7 +18,8 @@ import (
 type load struct {
 	url     string
 	key     string
-	size    int // bytes of the request body and of the answer
+	size    int           // bytes of the request body and of the answer
+	delay   time.Duration // from the request until the upstream answers
 	workers int
 	count   int
 }
@@ -60,6 +61,9 @@ func (l load) once(ctx context.Context, client *http.Client, body []byte, want i
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Authorization", "Bearer "+l.key)
 	request.Header.Set("X-Bench-Size", fmt.Sprint(l.size))
+	if l.delay > 0 {
+		request.Header.Set("X-Bench-Delay", l.delay.String())
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ import (
 )
 
 func main() {
-	role := flag.String("role", "", "internal: what this process plays (upstream, reverseproxy, flood)")
+	role := flag.String("role", "", "internal: what this process plays (upstream, reverseproxy, flood, burner)")
 	target := flag.String("target", "", "internal: the upstream of a role")
 	binary := flag.String("binary", "", "the gpt-load binary to measure; empty builds it")
 	ofFleet := flag.Bool("fleet", false, "measure a fleet instead of one node")

@@ -26,8 +26,10 @@ const (
 	settleTime = time.Second
 	// behindLimit is how many seconds of records may wait when the flood ends; one is what the spools gather.
 	behindLimit = 5 * floodRate
-	// worseLimit bounds the proxy's p99 in the flood by that without it.
+	// worseLimit bounds the proxy's p99 in the flood by that without it, and by that beside as much other work.
 	worseLimit = 1.10
+	// thinkTime is when the provider answers every second request; the others it answers at once. Models take longer.
+	thinkTime = 100 * time.Millisecond
 )
 
 // benchRecords floods the fleet with records while a follower serves requests.
@@ -43,7 +45,12 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, flood.stop()) }()
-	m := &recordsMeasurement{f: f, flood: flood, client: newFlowClient(), body: chatBody(flowSize)}
+	burner, err := startBurner(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, burner.stop()) }()
+	m := &recordsMeasurement{f: f, flood: flood, burner: burner, client: newFlowClient(), body: chatBody(flowSize)}
 	defer m.client.CloseIdleConnections()
 	rounds := 20
 	if s.quick {
@@ -64,12 +71,14 @@ func benchRecords(ctx context.Context, r *report, s settings) (err error) {
 type recordsMeasurement struct {
 	f      *benchFleet
 	flood  floodControl
+	burner burnerControl
 	client *http.Client
 	body   []byte
 
-	sent  int64       // proxied requests
-	quiet []latencies // one more than busy: before and after each of them
-	busy  []latencies
+	sent  int64    // proxied requests
+	quiet []window // before and after each of the others
+	busy  []window // in the flood
+	alike []window // beside a process that uses as much CPU at the same times
 	// The long flood: records and time, what waited at its end and how long that took, and the CPU by process in it and
 	// right before it, in seconds per second.
 	records, behind  int64
@@ -78,26 +87,53 @@ type recordsMeasurement struct {
 	idleCPU, busyCPU map[string]float64
 }
 
-// run takes turns of windows without and with the flood, and then floods for floodTime.
+// window is what requests took in one span of time.
+type window struct {
+	instant, thinking latencies          // of those that the provider answers at once, and after thinkTime
+	cpu               map[string]float64 // of recordWay, in seconds per second
+}
+
+// run takes turns of windows without the flood, with it, and with the burner, and then floods for floodTime.
 func (m *recordsMeasurement) run(ctx context.Context, rounds int) error {
 	if _, err := m.flood.tell(ctx, "on"); err != nil { // until every source has begun
 		return err
 	}
-	if _, _, err := m.flow(ctx, floodSources*time.Second); err != nil {
+	if _, err := m.flow(ctx, floodSources*time.Second); err != nil {
 		return err
 	}
 	for range rounds {
-		if err := m.window(ctx, "off"); err != nil {
-			return err
-		}
-		if err := m.window(ctx, "on"); err != nil {
+		if err := errors.Join(m.measure(ctx, &m.quiet), m.measureFlood(ctx), m.measure(ctx, &m.quiet), m.measureAlike(ctx)); err != nil {
 			return err
 		}
 	}
-	if err := m.window(ctx, "off"); err != nil {
+	if err := m.measure(ctx, &m.quiet); err != nil {
 		return err
 	}
 	return m.long(ctx)
+}
+
+func (m *recordsMeasurement) measureFlood(ctx context.Context) error {
+	if _, err := m.flood.tell(ctx, "on"); err != nil {
+		return err
+	}
+	err := m.measure(ctx, &m.busy)
+	_, off := m.flood.tell(ctx, "off")
+	return errors.Join(err, off)
+}
+
+// measureAlike burns what the last window in the flood cost beyond the one before it: what the spools take runs all the time,
+// and the rest follows a batch, of which there is one a second.
+func (m *recordsMeasurement) measureAlike(ctx context.Context) error {
+	flood, idle := m.busy[len(m.busy)-1].cpu, m.quiet[len(m.quiet)-2].cpu
+	steady, burst := flood["spool"]-idle["spool"], 0.0
+	for _, name := range recordWay[1:] {
+		burst += flood[name] - idle[name]
+	}
+	if err := m.burner.burn(ctx, steady, burst); err != nil {
+		return err
+	}
+	err := m.measure(ctx, &m.alike)
+	return errors.Join(err, m.burner.burn(ctx, 0, 0))
 }
 
 // long floods for floodTime, and then ends the flood.
@@ -107,9 +143,11 @@ func (m *recordsMeasurement) long(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, m.busyCPU, err = m.flow(ctx, floodTime); err != nil {
+	w, err := m.flow(ctx, floodTime)
+	if err != nil {
 		return err
 	}
+	m.idleCPU, m.busyCPU = m.quiet[len(m.quiet)-1].cpu, w.cpu
 	m.took = time.Since(begun)
 	after, err := m.flood.tell(ctx, "off")
 	if err != nil {
@@ -121,20 +159,13 @@ func (m *recordsMeasurement) long(ctx context.Context) error {
 	return err
 }
 
-// window measures requests with or without the flood, "on" or "off".
-func (m *recordsMeasurement) window(ctx context.Context, order string) error {
-	if _, err := m.flood.tell(ctx, order); err != nil {
-		return err
-	}
+// measure adds a window to those of its kind.
+func (m *recordsMeasurement) measure(ctx context.Context, to *[]window) error {
 	if err := pause(ctx, settleTime); err != nil {
 		return err
 	}
-	l, used, err := m.flow(ctx, windowTime)
-	if order == "on" {
-		m.busy = append(m.busy, l)
-	} else {
-		m.quiet, m.idleCPU = append(m.quiet, l), used
-	}
+	w, err := m.flow(ctx, windowTime)
+	*to = append(*to, w)
 	return err
 }
 
@@ -180,20 +211,20 @@ func familyCPU(pid int, children bool) time.Duration {
 	return used
 }
 
-// flow sends flowRate requests a second for d, and returns how long each took, and what CPU the processes used meanwhile, in
-// seconds per second.
-func (m *recordsMeasurement) flow(ctx context.Context, d time.Duration) (latencies, map[string]float64, error) {
+// flow sends flowRate requests a second for d, every second one with thinkTime.
+func (m *recordsMeasurement) flow(ctx context.Context, d time.Duration) (window, error) {
 	before, begun := m.cpuTimes(), time.Now()
 	took, err := paced(ctx, m.client, m.f.node(1).addr, m.body, flowRate, d)
-	used := map[string]float64{}
+	w := window{instant: took.everySecond(0), thinking: took.everySecond(1), cpu: map[string]float64{}}
 	for name, now := range m.cpuTimes() {
-		used[name] = (now - before[name]).Seconds() / time.Since(begun).Seconds()
+		w.cpu[name] = (now - before[name]).Seconds() / time.Since(begun).Seconds()
 	}
 	m.sent += int64(len(took))
-	return took, used, err
+	return w, err
 }
 
-// paced sends rate requests a second for d, whether or not the earlier ones are answered, and returns how long each took.
+// paced sends rate requests a second for d, whether or not the earlier ones are answered, and returns how long each took. The
+// upstream answers those at odd places after thinkTime.
 func paced(ctx context.Context, client *http.Client, url string, body []byte, rate int, d time.Duration) (latencies, error) {
 	between := time.Second / time.Duration(rate)
 	total := int(d / between)
@@ -212,7 +243,10 @@ func paced(ctx context.Context, client *http.Client, url string, body []byte, ra
 		case <-tick.C:
 		}
 		all.Go(func() {
-			begun := time.Now()
+			begun, l := time.Now(), l
+			if i%2 == 1 {
+				l.delay = thinkTime
+			}
 			errs[i] = l.once(ctx, client, body, want)
 			took[i] = time.Since(begun)
 		})
@@ -229,6 +263,14 @@ func newFlowClient() *http.Client {
 // latencies are how long requests took.
 type latencies []time.Duration
 
+// everySecond takes every second one from a place on.
+func (l latencies) everySecond(from int) (some latencies) {
+	for i := from; i < len(l); i += 2 {
+		some = append(some, l[i])
+	}
+	return some
+}
+
 // quantile is the value that a share q of all does not exceed.
 func (l latencies) quantile(q float64) time.Duration {
 	if len(l) == 0 {
@@ -238,23 +280,53 @@ func (l latencies) quantile(q float64) time.Duration {
 	return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
 }
 
-// reportLatency compares each window in a flood with those before and after it.
+func instant(w window) latencies  { return w.instant }
+func thinking(w window) latencies { return w.thinking }
+
+// reportLatency compares requests in the flood with those before and after it, and with those beside the burner: on cores that
+// all processes share, work of any kind is in the way of requests that take half a millisecond, and that is not the records'.
 func (m *recordsMeasurement) reportLatency(r *report) {
-	for _, q := range []float64{0.5, 0.9, 0.99} {
-		var quiet, busy, ratios costs
-		for i, in := range m.busy {
-			around := (micros(m.quiet[i].quantile(q)) + micros(m.quiet[i+1].quantile(q))) / 2
-			quiet, busy = append(quiet, around), append(busy, micros(in.quantile(q)))
-			ratios = append(ratios, busy[i]/quiet[i])
+	n := len(m.busy)
+	around := func(first int, of func(window) latencies, q float64) (c costs) {
+		for i := range n {
+			before, after := m.quiet[2*i+first], m.quiet[2*i+first+1]
+			c = append(c, (micros(of(before).quantile(q))+micros(of(after).quantile(q)))/2)
 		}
-		slices.Sort(ratios)
-		text := fmt.Sprintf("%.0f to %.0f µs, %.2f (%.2f to %.2f)", quiet.median(), busy.median(), ratios.median(), ratios[0], ratios[len(ratios)-1])
-		if q < 0.99 {
-			r.figure(fmt.Sprintf("p%.0f of a request, without and with the flood", q*100), "%s", text)
-			continue
-		}
-		r.promise(fmt.Sprintf("p99 of a request, ratio at most %.2f", worseLimit), ratios.median() <= worseLimit, "%s", text)
+		return c
 	}
+	in := func(windows []window, of func(window) latencies, q float64) (c costs) {
+		for _, w := range windows {
+			c = append(c, micros(of(w).quantile(q)))
+		}
+		return c
+	}
+	for _, q := range []float64{0.5, 0.9, 0.99} {
+		r.figure(fmt.Sprintf("p%.0f, answered at once: the flood, to without", q*100), "%s", sideBySide(in(m.busy, instant, q), around(0, instant, q)))
+		r.figure(fmt.Sprintf("p%.0f, answered at once: as much CPU, to without", q*100), "%s", sideBySide(in(m.alike, instant, q), around(1, instant, q)))
+	}
+	beside := sideBySide(in(m.busy, instant, 0.99), in(m.alike, instant, 0.99))
+	r.promise(fmt.Sprintf("p99, flood to as much CPU, at most %.2f", worseLimit), beside.ratio() <= worseLimit, "%s", beside)
+	real := sideBySide(in(m.busy, thinking, 0.99), around(0, thinking, 0.99))
+	r.promise(fmt.Sprintf("p99, answered after %v, at most %.2f", thinkTime, worseLimit), real.ratio() <= worseLimit, "%s", real)
+}
+
+// comparison is a series of measurements beside another, pair by pair.
+type comparison struct{ these, those, ratios costs }
+
+func sideBySide(these, those costs) comparison {
+	c := comparison{these: these, those: those}
+	for i := range these {
+		c.ratios = append(c.ratios, these[i]/those[i])
+	}
+	slices.Sort(c.ratios)
+	return c
+}
+
+// ratio is the median of the pairs' ratios.
+func (c comparison) ratio() float64 { return c.ratios.median() }
+
+func (c comparison) String() string {
+	return fmt.Sprintf("%.0f to %.0f µs, %.2f (%.2f to %.2f)", c.those.median(), c.these.median(), c.ratio(), c.ratios[0], c.ratios[len(c.ratios)-1])
 }
 
 func (m *recordsMeasurement) reportRecords(ctx context.Context, r *report) error {

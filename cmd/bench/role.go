@@ -19,6 +19,8 @@ func play(ctx context.Context, role, target string) error {
 	switch role {
 	case "flood":
 		return playFlood(ctx)
+	case "burner":
+		return playBurner(ctx)
 	case "upstream":
 		handler = http.HandlerFunc(upstreamAnswer)
 	case "reverseproxy":
@@ -80,6 +82,13 @@ func upstreamAnswer(w http.ResponseWriter, r *http.Request) {
 		gap, _ := time.ParseDuration(r.Header.Get("X-Bench-Gap"))
 		streamAnswer(w, r, chunks, gap)
 		return
+	}
+	if delay, _ := time.ParseDuration(r.Header.Get("X-Bench-Delay")); delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-r.Context().Done():
+			return
+		}
 	}
 	size, _ := strconv.Atoi(r.Header.Get("X-Bench-Size"))
 	body := answer(size)

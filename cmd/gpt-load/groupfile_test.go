@@ -26,7 +26,7 @@ func TestGroupFile(t *testing.T) {
 		},
 		"json with tabs": {
 			text: "{\n\t\"name\": \"a\", \"sort\": 3, \"settings\": {\"max_retries\": 2}}", into: new(adminapi.GroupInput),
-			want: &adminapi.GroupInput{Name: "a", Sort: 3, Settings: map[string]any{"max_retries": 2.0}},
+			want: &adminapi.GroupInput{Name: "a", Sort: new(3), Settings: map[string]any{"max_retries": 2.0}},
 		},
 		"yaml in braces": {text: "{name: a}", into: new(adminapi.GroupInput), want: &adminapi.GroupInput{Name: "a"}},
 		"an answer of the API": {

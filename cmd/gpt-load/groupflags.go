@@ -54,7 +54,9 @@ func (f *groupFlags) fill(ctx context.Context, a *app, client *adminclient.Clien
 	assign(&in.Channel, patch.Channel)
 	assign(&in.DisplayName, patch.DisplayName)
 	assign(&in.Description, patch.Description)
-	assign(&in.Sort, patch.Sort)
+	if patch.Sort != nil {
+		in.Sort = patch.Sort
+	}
 	assign(&in.Upstreams, patch.Upstreams)
 	assign(&in.Members, patch.Members)
 	assign(&in.ModelRedirects, patch.ModelRedirects)

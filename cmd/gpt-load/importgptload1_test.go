@@ -63,7 +63,7 @@ type key1 struct {
 const jsonKey = `{"type":"service_account","private_key":"canary, with \"everything\""}`
 
 var keys1 = []key1{
-	{1, "sk-canary-first-0001", "active", "", 2},
+	{1, "sk-canary-first-0001", "active", "of Ada", 2},
 	{1, "sk-canary-second-002", "invalid", "", 3},
 	{1, "sk-canary-first-0001", "invalid", "", 0},
 	{1, "", "active", "", 0},
@@ -223,7 +223,7 @@ func (w *world) checkImported(t *testing.T) {
 	if err != nil || len(page.Keys) != 2 {
 		t.Fatal(page, err)
 	}
-	if k := page.Keys[0]; k.State != adminapi.KeyActive || k.Failures != 2 {
+	if k := page.Keys[0]; k.State != adminapi.KeyActive || k.Failures != 2 || k.Notes != "of Ada" || k.Weight != 1 {
 		t.Errorf("the first key: %+v", k)
 	}
 	if k := page.Keys[1]; k.State != adminapi.KeyInvalid || k.Reason != "invalid_in_1x" || k.Failures != 3 {

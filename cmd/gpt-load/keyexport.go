@@ -15,7 +15,8 @@ import (
 )
 
 func (a *app) exportKeysCommand() *cobra.Command {
-	state, path, format, reveal := "", "", "", false
+	var flags keyFilter
+	path, format, reveal := "", "", false
 	c := a.leaf("export", "Write the keys of a group in clear", []string{"GROUP"}, func(ctx context.Context, args []string) error {
 		if !reveal {
 			return usage(errors.New("an export holds the keys in clear"), "--reveal says that this is meant; `gpt-load keys list` shows them masked")
@@ -33,7 +34,11 @@ func (a *app) exportKeysCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		o, err := client.StartOperation(ctx, g.ID, adminapi.OperationInput{Kind: adminapi.OperationExport, State: state, Format: a.exportFormat(format), Reveal: true})
+		filter, err := flags.optional()
+		if err != nil {
+			return err
+		}
+		o, err := client.StartOperation(ctx, g.ID, adminapi.OperationInput{Kind: adminapi.OperationExport, Filter: filter, Format: a.exportFormat(format), Reveal: true})
 		if err == nil {
 			o, err = a.ended(ctx, client, o)
 		}
@@ -50,7 +55,7 @@ func (a *app) exportKeysCommand() *cobra.Command {
 		return nil
 	})
 	c.Long = "Writes the keys of a group, as `gpt-load keys import` reads them: as text the values only, one a line; as csv, json or jsonl\nwith all that is said of them, states and cool-downs included. Whoever reads the output owns the keys: --file makes a file\nthat only its owner reads. The export stays on the server, sealed, for a day: `gpt-load operations result` gives it again."
-	stateFlag(c, &state, "only keys of this `state`: active (resting or not), invalid or disabled")
+	flags.add(c)
 	formats := []string{adminapi.FormatText, adminapi.FormatCSV, adminapi.FormatJSON, adminapi.FormatJSONL}
 	c.Flags().Var(&choice{value: &format, of: formats}, "format", "`format` of the file: text, csv, json or jsonl; text when left out, jsonl with --output json")
 	complete(c, "format", formats...)

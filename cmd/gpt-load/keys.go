@@ -16,21 +16,19 @@ import (
 const pageSize = 1000
 
 func (a *app) keysCommand() *cobra.Command {
-	return a.withConnection(a.branch("keys", "List, import, export, test, copy and change the provider keys of a group", "",
+	c := a.branch("keys", "List, import, export, test, copy and change the provider keys of a group", "",
 		a.listKeysCommand(), a.findKeyCommand(), a.importKeysCommand(), a.exportKeysCommand(), a.testKeysCommand(), a.validateKeysCommand(), a.copyKeysCommand(),
-		a.changeKeysCommand(actionEnable), a.changeKeysCommand(actionDisable), a.changeKeysCommand(actionRestore), a.changeKeysCommand(actionDelete)))
-}
-
-// stateFlag adds --state with the states that the API can choose by.
-func stateFlag(c *cobra.Command, state *string, help string) {
-	states := []string{adminapi.KeyActive, adminapi.KeyInvalid, adminapi.KeyDisabled}
-	c.Flags().Var(&choice{value: state, of: states}, "state", help)
-	complete(c, "state", states...)
+	)
+	for _, action := range keyActions() {
+		c.AddCommand(a.changeKeysCommand(action))
+	}
+	return a.withConnection(c)
 }
 
 func (a *app) listKeysCommand() *cobra.Command {
-	state, limit := "", uint(0)
-	c := a.leaf("list", "List the keys of a group, oldest first, masked", []string{"GROUP"}, func(ctx context.Context, args []string) error {
+	var flags keyFilter
+	sort, limit := "", uint(0)
+	c := a.leaf("list", "List the keys of a group, masked", []string{"GROUP"}, func(ctx context.Context, args []string) error {
 		client, err := a.client(usualWait)
 		if err != nil {
 			return err
@@ -39,8 +37,12 @@ func (a *app) listKeysCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		filter, err := flags.parse()
+		if err != nil {
+			return err
+		}
 		list := a.newKeyListing()
-		err = eachKeyPage(ctx, client, g.ID, state, int(limit), func(keys []adminapi.Key) error {
+		err = eachKeyPage(ctx, client, g.ID, adminclient.KeyFilter{KeyFilter: filter, Sort: sort}, int(limit), func(keys []adminapi.Key) error {
 			for _, k := range keys {
 				if err := list.addKey(k); err != nil {
 					return err
@@ -53,15 +55,18 @@ func (a *app) listKeysCommand() *cobra.Command {
 		}
 		return list.end("keys")
 	})
-	stateFlag(c, &state, "only keys of this `state`: active (resting or not), invalid or disabled")
+	flags.add(c)
+	sorts := []string{adminapi.KeysOldest, adminapi.KeysNewest, adminapi.KeysLastUsed, adminapi.KeysFailures, adminapi.KeysWeight}
+	c.Flags().Var(&choice{value: &sort, of: sorts}, "sort", "what comes first: `oldest`, newest, last_used, failures (the most) or weight (the greatest)")
+	complete(c, "sort", sorts...)
 	c.Flags().UintVar(&limit, "limit", 0, "`number` of keys at most; 0 lists all")
 	c.ValidArgsFunction = firstWord(a.groupNames, cobra.ShellCompDirectiveNoFileComp)
 	return c
 }
 
 // eachKeyPage hands over the keys of a group page by page, at most limit of them unless that is 0.
-func eachKeyPage(ctx context.Context, client *adminclient.Client, group, state string, limit int, take func([]adminapi.Key) error) error {
-	filter := adminclient.KeyFilter{State: state, Limit: pageSize}
+func eachKeyPage(ctx context.Context, client *adminclient.Client, group string, filter adminclient.KeyFilter, limit int, take func([]adminapi.Key) error) error {
+	filter.Limit = pageSize
 	for left := limit; ; {
 		if limit > 0 {
 			filter.Limit = min(left, pageSize)
@@ -86,7 +91,7 @@ type keyListing struct{ *listing }
 func (a *app) newKeyListing() keyListing {
 	return keyListing{a.newListing(
 		terminal.Column{Title: "ID", Right: true}, terminal.Column{Title: "KEY"}, terminal.Column{Title: "STATE"},
-		terminal.Column{Title: "FAILURES", Right: true}, terminal.Column{Title: "SINCE"}, terminal.Column{Title: "WHY", Flexible: true},
+		terminal.Column{Title: "FAILURES", Right: true}, terminal.Column{Title: "SINCE"}, terminal.Column{Title: "LAST USED"}, terminal.Column{Title: "WHY", Flexible: true},
 	)}
 }
 
@@ -96,7 +101,15 @@ var stateStyles = map[string]terminal.Style{
 
 func (l keyListing) addKey(k adminapi.Key) error {
 	return l.add(k, text(k.ID), text(k.Masked), terminal.Cell{Text: k.State, Style: stateStyles[k.State]},
-		styled(k.Failures, terminal.Warning), text(localTime(k.UpdatedAt)), text(whyOf(k)))
+		styled(k.Failures, terminal.Warning), text(localTime(k.UpdatedAt)), text(lastUse(k)), text(whyOf(k)))
+}
+
+// lastUse is when a key was last used, as far as it is recorded.
+func lastUse(k adminapi.Key) string {
+	if k.LastUsedAt == nil {
+		return "never"
+	}
+	return localTime(*k.LastUsedAt)
 }
 
 // whyOf says why a key is as it is: the reason, until when it rests, and the provider's own words.

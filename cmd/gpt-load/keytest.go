@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +32,6 @@ func (a *app) testKeysCommand() *cobra.Command {
 	})
 	c.Long = "Sends the group's validation request with each key and lists the answers; what they say of a key changes its state, as\nwith real traffic. The exit code is 1 when any key did not pass."
 	which.add(c)
-	c.Flags().BoolVar(&which.all, "all", false, "every key of the group")
 	c.ValidArgsFunction = firstWord(a.groupNames, cobra.ShellCompDirectiveNoFileComp)
 	return c
 }
@@ -46,7 +43,7 @@ func (a *app) testKeys(ctx context.Context, client *adminclient.Client, g admina
 		terminal.Column{Title: "WHY", Flexible: true},
 	)
 	passed, tested := 0, 0
-	progress := a.NewProgress("testing", int64(which.size(g)), terminal.Count)
+	progress := a.NewProgress("testing", int64(which.total(g)), terminal.Count)
 	test := func(ids []string) error {
 		results, err := client.TestKeys(ctx, g.ID, ids...)
 		if err != nil {
@@ -84,73 +81,12 @@ func (a *app) testKeys(ctx context.Context, client *adminclient.Client, g admina
 	return nil
 }
 
-// selection is which keys of a group a command is about.
-type selection struct {
-	ids   []string
-	state string
-	all   bool
-}
-
-func (s *selection) add(c *cobra.Command) {
-	stateFlag(c, &s.state, "all keys of this `state`: active (resting or not), invalid or disabled")
-}
-
-// take takes the ids of the command line, or those of the standard input for a single -.
-func (s *selection) take(ctx context.Context, a *app, words []string) error {
-	if slices.Equal(words, []string{"-"}) {
-		content, err := a.readInput(ctx, "-")
-		if err != nil {
-			return err
-		}
-		if words = splitWords(content); len(words) == 0 {
-			return failed("the standard input holds no id", "")
-		}
-	}
-	s.ids = words
-	ways := 0
-	for _, given := range []bool{len(words) > 0, s.state != "", s.all} {
-		if given {
-			ways++
-		}
-	}
-	if ways != 1 {
-		return usage(errors.New("name the keys in one way"), "ids behind the group, a single - for ids from the standard input, or --state")
-	}
-	return nil
-}
-
-// size is about how many keys are meant, by what the node knows of the group.
-func (s *selection) size(g adminapi.Group) int {
-	switch {
-	case s.all:
+// total is about how many keys are meant, as far as that is known without asking; 0 otherwise.
+func (s *selection) total(g adminapi.Group) int {
+	if s.all {
 		return total(g.KeyCounts)
-	case s.state == adminapi.KeyActive:
-		return g.KeyCounts.Active + g.KeyCounts.Cooling
-	case s.state == adminapi.KeyInvalid:
-		return g.KeyCounts.Invalid
-	case s.state == adminapi.KeyDisabled:
-		return g.KeyCounts.Disabled
 	}
 	return len(s.ids)
-}
-
-// each hands over the ids in portions. Those of a state are listed before the first portion of their page is handed over, and
-// pages follow ids, so that keys whose state changes on the way are neither left out nor taken twice.
-func (s *selection) each(ctx context.Context, client *adminclient.Client, group string, portion int, do func([]string) error) error {
-	portions := func(ids []string) error {
-		for part := range slices.Chunk(ids, portion) {
-			if err := do(part); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if len(s.ids) > 0 {
-		return portions(s.ids)
-	}
-	return eachKeyPage(ctx, client, group, s.state, 0, func(keys []adminapi.Key) error {
-		return portions(mapped(keys, func(k adminapi.Key) string { return k.ID }))
-	})
 }
 
 func statusInWords(status int) string {

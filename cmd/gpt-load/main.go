@@ -14,20 +14,43 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // TZ works on machines and images without zone files
 
+	"gpt-load/internal/node"
 	"gpt-load/internal/terminal"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the process at once: NotifyContext would swallow it.
-	context.AfterFunc(ctx, stop)
+	ctx, end := context.WithCancelCause(context.Background())
+	// One for the end in good order, one for the end at once.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go obey(signals, end, os.Exit)
 	os.Exit(run(ctx, os.Args[1:]))
 }
+
+// obey lets the first signal end the process in good order, and the second one at once. It leaves neither to the kernel, which
+// ignores the default action of a signal for the first process of a container.
+func obey(signals <-chan os.Signal, end context.CancelCauseFunc, exit func(code int)) {
+	first := <-signals
+	if first == os.Interrupt {
+		end(node.ErrInterrupted)
+	} else {
+		end(errTerminated)
+	}
+	second := <-signals
+	_, _ = fmt.Fprintln(os.Stderr, "gpt-load: a second signal: ends at once")
+	const bySignal = 128 // what shells and containers show for a death by signal, and expect to be told
+	number, _ := second.(syscall.Signal)
+	exit(bySignal + int(number))
+}
+
+var errTerminated = errors.New("terminated")
 
 func run(ctx context.Context, args []string) int {
 	return newApp(terminal.Standard()).run(ctx, args)

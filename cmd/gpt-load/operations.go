@@ -57,7 +57,7 @@ func (a *app) listOperationsCommand() *cobra.Command {
 		}
 	})
 	c.Flags().StringVar(&group, "group", "", "only operations of this `group`")
-	kinds := []string{adminapi.OperationImport, adminapi.OperationValidation, adminapi.OperationDeletion, adminapi.OperationExport, adminapi.OperationCopy}
+	kinds := []string{adminapi.OperationImport, adminapi.OperationValidation, adminapi.OperationDeletion, adminapi.OperationExport, adminapi.OperationCopy, adminapi.OperationChange}
 	c.Flags().Var(&choice{value: &kind, of: kinds}, "kind", "only operations of this `kind`: "+strings.Join(kinds, ", "))
 	complete(c, "kind", kinds...)
 	states := []string{

@@ -16,7 +16,7 @@ import (
 
 func (a *app) settingsCommand() *cobra.Command {
 	return a.withConnection(a.branch("settings", "List and change settings; they hold from the next request on", "",
-		a.listSettingsCommand(), a.getSettingCommand(), a.setSettingsCommand(), a.resetSettingsCommand()))
+		a.listSettingsCommand(), a.getSettingCommand(), a.setSettingsCommand(), a.resetSettingsCommand(), a.settingsRevisionCommand()))
 }
 
 // scope is where settings are read: the system, or what holds for a group.
@@ -109,6 +109,7 @@ func (a *app) getSettingCommand() *cobra.Command {
 }
 
 func (a *app) setSettingsCommand() *cobra.Command {
+	revision := int64(0)
 	c := a.leaf("set", "Change settings, all or none", []string{"NAME=VALUE", "[NAME=VALUE...]"}, func(ctx context.Context, args []string) error {
 		client, err := a.client(usualWait)
 		if err != nil {
@@ -118,8 +119,9 @@ func (a *app) setSettingsCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.changeSettings(ctx, client, values)
+		return a.changeSettings(ctx, client, values, revision)
 	})
+	settingsRevision(c, &revision)
 	c.Long = "Changes settings, all or none. NAME=@FILE takes the value from a file, and NAME=@- from the standard input; secret\nsettings are taken only this way, since other users of a machine can read its command lines. A group's own values are\nset with `gpt-load groups update --setting`."
 	c.Example = "  gpt-load settings set max_retries=5 request_log_retention_days=30\n  gpt-load settings set proxy_keys=@keys.txt"
 	c.ValidArgsFunction = settingNames("=", false)
@@ -127,6 +129,7 @@ func (a *app) setSettingsCommand() *cobra.Command {
 }
 
 func (a *app) resetSettingsCommand() *cobra.Command {
+	revision := int64(0)
 	c := a.leaf("reset", "Take settings back to their defaults, all or none", []string{"NAME", "[NAME...]"}, func(ctx context.Context, args []string) error {
 		client, err := a.client(usualWait)
 		if err != nil {
@@ -136,14 +139,39 @@ func (a *app) resetSettingsCommand() *cobra.Command {
 		for _, name := range args {
 			values[name] = nil
 		}
-		return a.changeSettings(ctx, client, values)
+		return a.changeSettings(ctx, client, values, revision)
 	})
+	settingsRevision(c, &revision)
 	c.ValidArgsFunction = settingNames("", false)
 	return c
 }
 
-func (a *app) changeSettings(ctx context.Context, client *adminclient.Client, values map[string]any) error {
-	list, err := client.ChangeSettings(ctx, values)
+func (a *app) settingsRevisionCommand() *cobra.Command {
+	return a.leaf("revision", "Print the revision of the last change of a setting, for --if-revision", nil, func(ctx context.Context, _ []string) error {
+		client, err := a.client(usualWait)
+		if err != nil {
+			return err
+		}
+		list, err := client.Settings(ctx, false)
+		if err != nil {
+			return err
+		}
+		if a.wantsJSON() {
+			return a.printJSON(struct {
+				Revision int64 `json:"settings_revision"`
+			}{list.SettingsRevision})
+		}
+		return a.say("%d", list.SettingsRevision)
+	})
+}
+
+// settingsRevision adds --if-revision.
+func settingsRevision(c *cobra.Command, revision *int64) {
+	c.Flags().Int64Var(revision, "if-revision", 0, "change the settings only if this is their `revision`, which `gpt-load settings revision` prints")
+}
+
+func (a *app) changeSettings(ctx context.Context, client *adminclient.Client, values map[string]any, ifRevision int64) error {
+	list, err := client.ChangeSettingsAt(ctx, values, ifRevision)
 	if err != nil {
 		return err
 	}

@@ -51,8 +51,10 @@ type API struct {
 	Options
 
 	rules    fleet.GroupRules
-	sessions sessionSigner
+	signer   sessionSigner
+	live     *sessionCache
 	guesses  *guessLimiter
+	refusals refusals
 	origins  *http.CrossOriginProtection
 	routes   *http.ServeMux
 }
@@ -71,7 +73,7 @@ func New(o Options) (*API, error) {
 	if o.StartedAt.IsZero() {
 		o.StartedAt = o.Clock()
 	}
-	sessions, err := newSessionSigner(o.AuthKey)
+	signer, err := newSessionSigner(o.AuthKey)
 	if err != nil {
 		return nil, err
 	}
@@ -81,16 +83,16 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		Options: o, rules: fleet.GroupRules{CheckParamPath: o.CheckParamPath},
-		sessions: sessions, guesses: newGuessLimiter(o.Clock), origins: origins, routes: http.NewServeMux(),
+		signer: signer, live: newSessionCache(), guesses: newGuessLimiter(o.Clock), origins: origins, routes: http.NewServeMux(),
 	}
 	return a, a.buildRoutes()
 }
 
-// Mount hands /api/v1, /health, /livez and /readyz of e to the API, and makes echo answer its own errors in the
+// Mount hands /api/v1, /health, /livez, /readyz and /startupz of e to the API, and makes echo answer its own errors in the
 // API's shape.
 func (a *API) Mount(e *echo.Echo) {
 	handler := echo.WrapHandler(a)
-	for _, path := range []string{"/health", "/livez", "/readyz", adminapi.Prefix, adminapi.Prefix + "/*"} {
+	for _, path := range []string{"/health", "/livez", "/readyz", "/startupz", adminapi.Prefix, adminapi.Prefix + "/*"} {
 		e.Any(path, handler)
 	}
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
@@ -123,6 +125,7 @@ func (a *API) buildRoutes() error {
 	a.mountRecords(api)
 	a.mountStatistics(api)
 	a.mountNodes(api)
+	a.mountAudit(api)
 
 	// Made here, once: huma's own route makes it at the first request, with a data race between two of them.
 	document, err := json.Marshal(api.OpenAPI())
@@ -143,7 +146,7 @@ func (a *API) humaConfig() huma.Config {
 	config.RejectUnknownQueryParameters = true
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", Description: "AUTH_KEY, for automation."},
-		"session": {Type: "apiKey", In: "cookie", Name: adminapi.SessionCookie, Description: "From POST /session, for browsers. Writes must come from the same origin."},
+		"session": {Type: "apiKey", In: "cookie", Name: adminapi.SessionCookie, Description: "From POST /session, for browsers. A write must name the same origin in Sec-Fetch-Site or Origin, as browsers do by themselves, or have an X-Requested-With header."},
 	}
 	return config
 }

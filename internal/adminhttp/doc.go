@@ -6,9 +6,26 @@
 //
 // # Who may call
 //
-// AUTH_KEY as bearer is for automation. POST /session trades it for a cookie that holds an expiry and a MAC under a
-// key derived from AUTH_KEY: any node accepts it, none stores it, and a change of AUTH_KEY ends every session.
-// A browser's write with that cookie must come from the same origin. Wrong keys slow their sender down.
+// AUTH_KEY as bearer is for automation. POST /session trades it for a cookie that names a session of the database and holds a MAC under
+// a key derived from AUTH_KEY: any node accepts it, a restart keeps it, and a change of AUTH_KEY ends every session. A node
+// believes what it read of a session for a second, so that is how long one lives that was ended elsewhere.
+//
+// A browser's write with that cookie must come from the same origin: see fromHere. Bearer is not affected, because no site
+// can make a browser send it. Wrong keys slow their sender down, each node by itself; other addresses are not affected.
+//
+//	attack                               what meets it
+//	guessing AUTH_KEY                    five free tries, then a wait that doubles, by address or /64; counted before the answer
+//	guessing from many addresses         4096 are remembered; AUTH_KEY has to be long enough: see config
+//	an invented X-Forwarded-For          read from the near end, only from TRUSTED_PROXIES, up to the first that is not one
+//	another site's form or script        SameSite=Strict, Origin and Sec-Fetch-Site, CORS off unless configured
+//	a stolen cookie                      ends with the session: log out, log out everywhere, idle, a day
+//	a copy of the database               holds ids of sessions, which are worth nothing without the MAC
+//	a flood of wrong keys                30 events a minute, which count the others
+//
+// # Audit
+//
+// authenticate puts who acts into the context; the store writes the event of a change in its transaction. Only what changes nothing,
+// secrets shown in clear and files handed out, is written down here, and before: what cannot be written down is not shown.
 //
 // # What a write promises
 //

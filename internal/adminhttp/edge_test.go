@@ -83,7 +83,8 @@ func TestHeadersOfEveryAnswer(t *testing.T) {
 		_, header, _ := w.raw(http.MethodGet, path, http.Header{"X-Request-Id": {"mine-1"}, "Origin": {"https://x.example"}}, "")
 		for name, want := range map[string]string{
 			"X-Request-Id": "mine-1", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Access-Control-Allow-Origin": "",
+			"Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", "Cross-Origin-Opener-Policy": "same-origin",
+			"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin", "Access-Control-Allow-Origin": "",
 		} {
 			if got := header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
@@ -234,7 +235,52 @@ func TestHealth(t *testing.T) {
 	if err != nil || ready.Status != "not_ready" || ready.Checks[1] != (adminapi.Check{Name: "pools", Message: "still loading"}) {
 		t.Errorf("ready %+v, %v", ready, err)
 	}
+	if started, err := c.Started(t.Context()); err != nil || started.Status != "not_ready" {
+		t.Errorf("started %+v, %v", started, err)
+	}
+	w.checks = []adminhttp.Check{{Name: adminhttp.CheckAccepting, Message: "shutting down"}, {Name: "configuration", Ready: true}}
+	if ready, err := c.Ready(t.Context()); err != nil || ready.Status != "not_ready" || len(ready.Checks) != 2 {
+		t.Errorf("ready while it shuts down: %+v, %v", ready, err)
+	}
+	if started, err := c.Started(t.Context()); err != nil || started.Status != "ready" || len(started.Checks) != 1 || len(w.checks) != 2 || !w.checks[1].Ready {
+		t.Errorf("started while it shuts down: %+v, %v", started, err)
+	}
 	if status, _, body := w.raw(http.MethodHead, "/health", anonymous, ""); status != http.StatusOK || body != "" {
 		t.Errorf("HEAD /health answered %d %q", status, body)
+	}
+}
+
+// What looks like a configured origin is another one.
+func TestCORSTakesNoOtherOrigin(t *testing.T) {
+	w := newWorld(t, func(o *adminhttp.Options) {
+		o.CORS = adminhttp.CORS{
+			Enabled: true, AllowedOrigins: []string{"https://a.example"}, AllowedMethods: []string{"GET"}, AllowedHeaders: []string{"X-Y"}, AllowCredentials: true,
+		}
+	})
+	for _, origin := range []string{
+		"null", "https://a.example.evil.example", "https://evil.example/https://a.example", "http://a.example", "https://a.example:8443",
+		"https://sub.a.example", "https://xa.example", "HTTPS://A.EXAMPLE", "https://a.example, https://evil.example", "https://a.example/", "*", "",
+	} {
+		for _, method := range []string{http.MethodOptions, http.MethodGet} {
+			header := http.Header{"Access-Control-Request-Method": {"GET"}, "Origin": {origin}}
+			_, answered, _ := w.raw(method, "/groups", header, "")
+			for _, name := range []string{"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers"} {
+				if got := answered.Get(name); got != "" {
+					t.Errorf("%s from %q: %s is %q", method, origin, name, got)
+				}
+			}
+			// Caches must keep the answers apart also when there is nothing to allow.
+			if !slices.Contains(answered.Values("Vary"), "Origin") {
+				t.Errorf("%s from %q: Vary is %q", method, origin, answered.Values("Vary"))
+			}
+		}
+	}
+	// With credentials allowed, the named origin may write with a session, and no other one.
+	token := w.loginToken()
+	for origin, want := range map[string]int{"https://a.example": http.StatusOK, "https://sub.a.example": http.StatusForbidden, "null": http.StatusForbidden} {
+		header := with(anonymous, "Cookie", token, "Origin", origin, "Sec-Fetch-Site", "cross-site")
+		if status, _, body := w.raw(http.MethodPatch, "/settings", header, `{"max_retries":2}`); status != want {
+			t.Errorf("a write from %s answered %d %s", origin, status, body)
+		}
 	}
 }

@@ -131,11 +131,14 @@ func TestOrderGroups(t *testing.T) {
 	if _, err := w.client.DeleteGroup(t.Context(), b.ID, 0); err != nil {
 		t.Fatal(err)
 	}
-	d := w.group(openai("d"))
+	d := w.group(openai("aa"))
 	before := order()
+	if before != "c a aa" {
+		t.Errorf("with a new group %q", before)
+	}
 	_, err = w.client.OrderGroups(t.Context(), a.ID, b.ID, c.ID)
 	e := refused(t, err, adminapi.CodeConflict)
-	if e.Status != http.StatusConflict || len(e.Details) != 2 || !strings.Contains(e.Details[0].Message, d.ID+" (d)") || !strings.Contains(e.Details[1].Message, b.ID) {
+	if e.Status != http.StatusConflict || len(e.Details) != 2 || !strings.Contains(e.Details[0].Message, d.ID+" (aa)") || !strings.Contains(e.Details[1].Message, b.ID) {
 		t.Errorf("answered %+v", e)
 	}
 	_, err = w.client.OrderGroups(t.Context(), a.ID, a.ID, "x")

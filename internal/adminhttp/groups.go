@@ -84,6 +84,9 @@ func (a *API) createGroup(ctx context.Context, in *struct{ Body adminapi.GroupIn
 	if err != nil {
 		return nil, err
 	}
+	if in.Body.Sort == nil {
+		change.group.Sort = behindAll(rules.Groups)
+	}
 	if err := change.check(rules); err != nil {
 		return nil, err
 	}
@@ -92,6 +95,18 @@ func (a *API) createGroup(ctx context.Context, in *struct{ Body adminapi.GroupIn
 		return nil, err
 	}
 	return a.committed(ctx, created)
+}
+
+// behindAll is the Sort of a group that nobody gave a place. Groups that nobody ordered stay in the order of their names.
+func behindAll(groups []fleet.Group) int {
+	last := 0
+	for _, g := range groups {
+		last = max(last, g.Sort)
+	}
+	if last == 0 {
+		return 0
+	}
+	return min(last+1, fleet.MaxSort)
 }
 
 // rulesNow are the rules with the groups as they are stored now. The store's own constraints hold for what others

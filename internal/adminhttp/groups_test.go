@@ -15,7 +15,7 @@ import (
 func TestGroupComesBackAsItWasMade(t *testing.T) {
 	w := newWorld(t)
 	in := openai("chat")
-	in.DisplayName, in.Description, in.Sort = "Chat", "for people\nand others", 7
+	in.DisplayName, in.Description, in.Sort = "Chat", "for people\nand others", new(7)
 	in.Upstreams = []adminapi.Upstream{{URL: " https://api.openai.com/ ", Weight: 3}, {URL: "http://127.0.0.1:9/x"}}
 	in.ProxyKeys = []string{"sk-client-canary-12345678"}
 	in.ParamOverrides = []adminapi.ParamOverride{{Path: "temperature", Value: json.RawMessage("0.70")}, {Path: `a\.b.0`, Value: json.RawMessage("null")}, {Path: "user", Remove: true}}

@@ -106,7 +106,7 @@ func (c *groupChange) fault(field, message string) {
 
 func asPatch(in adminapi.GroupInput) adminapi.GroupPatch {
 	return adminapi.GroupPatch{
-		Name: &in.Name, DisplayName: &in.DisplayName, Description: &in.Description, Channel: &in.Channel, Sort: &in.Sort,
+		Name: &in.Name, DisplayName: &in.DisplayName, Description: &in.Description, Channel: &in.Channel, Sort: in.Sort,
 		Upstreams: &in.Upstreams, ProxyKeys: &in.ProxyKeys, ParamOverrides: &in.ParamOverrides, HeaderRules: &in.HeaderRules,
 		ModelRedirects: &in.ModelRedirects, ModelRedirectStrict: &in.ModelRedirectStrict,
 		Validation: &adminapi.ValidationPatch{

@@ -17,7 +17,8 @@ const (
 	guessedAddresses = 4096      // remembered at most; the one that guessed least lately goes first
 )
 
-// guessLimiter remembers which addresses sent wrong keys. It is safe for concurrent use.
+// guessLimiter remembers which addresses sent wrong keys to this node; with n nodes behind a load balancer an address has n times as
+// many guesses. Behind a proxy that TRUSTED_PROXIES does not name all clients are one address. It is safe for concurrent use.
 type guessLimiter struct {
 	now func() time.Time
 
@@ -47,22 +48,28 @@ func network(address netip.Addr) netip.Prefix {
 	return prefix
 }
 
-// wait is how long address must wait before a key of its is looked at again; 0 means now.
-func (g *guessLimiter) wait(address netip.Addr) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	element, ok := g.byAddress[network(address)]
+// wait is how long an address must wait before a key of its is looked at again; 0 means now. The caller holds the lock.
+func (g *guessLimiter) wait(from netip.Prefix, now time.Time) time.Duration {
+	element, ok := g.byAddress[from]
 	if !ok {
 		return 0
 	}
-	return max(0, element.Value.(*guesser).until.Sub(g.now()))
+	return max(0, element.Value.(*guesser).until.Sub(now))
 }
 
-func (g *guessLimiter) failed(address netip.Addr) {
+// failed takes in a wrong key. When the address must wait, that is returned and the key counts for nothing: it was as good as not
+// looked at. Both happen at once, so that many guesses at the same moment are no more than one after the other.
+func (g *guessLimiter) failed(address netip.Addr) (wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now, from := g.now(), network(address)
 	element, ok := g.byAddress[from]
+	if ok {
+		g.latest.MoveToFront(element) // who keeps guessing is not forgotten
+	}
+	if wait := g.wait(from, now); wait > 0 {
+		return wait
+	}
 	if !ok {
 		if g.latest.Len() >= guessedAddresses {
 			g.forget(g.latest.Back())
@@ -70,7 +77,6 @@ func (g *guessLimiter) failed(address netip.Addr) {
 		element = g.latest.PushFront(&guesser{from: from})
 		g.byAddress[from] = element
 	}
-	g.latest.MoveToFront(element)
 	entry := element.Value.(*guesser)
 	if now.Sub(entry.last) > guessMemory {
 		entry.wrong = 0
@@ -81,14 +87,21 @@ func (g *guessLimiter) failed(address netip.Addr) {
 		// Past 7 doublings the bound holds anyway, and shifting further would overflow.
 		entry.until = now.Add(min(firstGuessDelay<<min(over, 7), longestDelay))
 	}
+	return 0
 }
 
-func (g *guessLimiter) passed(address netip.Addr) {
+// passed takes in the right key. When the address must wait, that is returned and changes nothing.
+func (g *guessLimiter) passed(address netip.Addr) (wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if element, ok := g.byAddress[network(address)]; ok {
+	from := network(address)
+	if wait := g.wait(from, g.now()); wait > 0 {
+		return wait
+	}
+	if element, ok := g.byAddress[from]; ok {
 		g.forget(element)
 	}
+	return 0
 }
 
 func (g *guessLimiter) forget(element *list.Element) {

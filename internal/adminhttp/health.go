@@ -3,6 +3,7 @@ package adminhttp
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"gpt-load/pkg/adminapi"
@@ -13,6 +14,7 @@ func (a *API) mountHealth() {
 	a.routes.HandleFunc("GET /health", a.alive)
 	a.routes.HandleFunc("GET /livez", a.alive)
 	a.routes.HandleFunc("GET /readyz", a.ready)
+	a.routes.HandleFunc("GET /startupz", a.started)
 }
 
 func (a *API) alive(w http.ResponseWriter, _ *http.Request) {
@@ -23,9 +25,19 @@ func (a *API) alive(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
+// CheckAccepting is the name of the check that fails when a node shuts down: it is no part of its start.
+const CheckAccepting = "accepting"
+
+func (a *API) ready(w http.ResponseWriter, _ *http.Request) { writeReadiness(w, a.Ready()) }
+
+// started answers 200 from when the node has what it needs to serve, also while it shuts down.
+func (a *API) started(w http.ResponseWriter, _ *http.Request) {
+	writeReadiness(w, slices.DeleteFunc(slices.Clone(a.Ready()), func(c Check) bool { return c.Name == CheckAccepting }))
+}
+
+func writeReadiness(w http.ResponseWriter, checks []Check) {
 	status, answer := http.StatusOK, adminapi.Readiness{Status: "ready", Checks: []adminapi.Check{}}
-	for _, check := range a.Ready() {
+	for _, check := range checks {
 		answer.Checks = append(answer.Checks, adminapi.Check(check))
 		if !check.Ready {
 			status, answer.Status = http.StatusServiceUnavailable, "not_ready"

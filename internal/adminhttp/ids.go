@@ -7,6 +7,7 @@ import (
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
+	"gpt-load/internal/settings"
 	"gpt-load/pkg/adminapi"
 )
 
@@ -48,12 +49,7 @@ func invalid(field, message string) error {
 }
 
 // mask shows just enough of a secret to recognise it by.
-func mask(t secret.Text) string {
-	if t.IsEmpty() {
-		return ""
-	}
-	return adminapi.MaskPrefix + t.Tail()
-}
+func mask(t secret.Text) string { return settings.Mask(t) }
 
 // RefuseKey says why a value that could be a key is not taken for one; empty when it is.
 func RefuseKey(value string) string { return maskedFault(value) }

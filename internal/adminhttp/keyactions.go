@@ -2,180 +2,185 @@ package adminhttp
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/sync/errgroup"
 
 	"gpt-load/internal/fleet"
-	"gpt-load/internal/settings"
+	"gpt-load/internal/keyfile"
+	"gpt-load/internal/operation"
 	"gpt-load/pkg/adminapi"
 )
 
 // Bounds of one action on keys.
 const (
-	maxSelected = 10_000
-	maxTested   = 100
+	maxSelected  = 10_000  // ids
+	maxAtOnce    = 1000    // keys that a filter may fit for the answer to wait for them; more become an operation
+	maxTested    = 100     // the same for tests
+	mostMatching = 100_000 // counted by a dry run
+	fewExamples  = 5
 )
 
-// Reasons that a key shows after an operator's act.
-const reasonDisabled = "disabled_by_operator"
-
-type keyAction struct {
+type keyAction[T any] struct {
 	GroupRef
-	Body adminapi.KeySelection
+	Body T
+}
+
+// keyActionAnswer is 202 when an operation goes on.
+type keyActionAnswer[T any] struct {
+	Status int
+	Body   T
 }
 
 func (a *API) mountKeyActions(api huma.API) {
-	tags := []string{"keys"}
-	action := func(name, summary string) huma.Operation {
-		return huma.Operation{OperationID: name + "-keys", Method: http.MethodPost, Path: "/groups/{id}/keys/" + name, Tags: tags, Summary: summary}
+	mountKeyAction(api, adminapi.ActionTest, "Test keys now, by the same path as real traffic", a.testKeys)
+	for _, simple := range []struct {
+		name, summary string
+		act           fleet.KeyAct
+	}{
+		{adminapi.ActionRestore, "Make invalid keys active again; failures and rests are forgotten, disabled keys are left alone", fleet.ActRestore},
+		{adminapi.ActionEnable, "Make disabled keys active again", fleet.ActEnable},
+		{adminapi.ActionDisable, "Take keys out until they are enabled", fleet.ActDisable},
+		{adminapi.ActionDelete, "Delete keys for good", fleet.ActDelete},
+	} {
+		mountKeyAction(api, simple.name, simple.summary, func(ctx context.Context, in *keyAction[adminapi.KeySelection]) (*keyActionAnswer[adminapi.KeysChanged], error) {
+			return a.editKeys(ctx, in.ID, in.Body, fleet.KeyEdit{Act: simple.act})
+		})
 	}
-	routeWithin(longTimeout, api, action("test", "Test up to 100 keys now, by the same path as real traffic"), a.testKeys)
-	routeWithin(longTimeout, api, action("restore", "Make invalid keys active again; failures and rests are forgotten, disabled keys are left alone"),
-		a.stateAction(fleet.KeyActive, "", fleet.KeyActive, fleet.KeyInvalid))
-	routeWithin(longTimeout, api, action("enable", "Make disabled keys active again"),
-		a.stateAction(fleet.KeyActive, "", fleet.KeyDisabled))
-	routeWithin(longTimeout, api, action("disable", "Take keys out until they are enabled"),
-		a.stateAction(fleet.KeyDisabled, reasonDisabled, fleet.KeyActive, fleet.KeyInvalid))
-	routeWithin(longTimeout, api, action("delete", "Delete keys for good"), a.deleteKeys)
+	mountKeyAction(api, adminapi.ActionResetCooldowns, "End the rests of active keys, for one model or all; failures stand",
+		func(ctx context.Context, in *keyAction[adminapi.CooldownReset]) (*keyActionAnswer[adminapi.KeysChanged], error) {
+			return a.editKeys(ctx, in.ID, in.Body.KeySelection, fleet.KeyEdit{Act: fleet.ActResetCooldowns, Model: in.Body.Model})
+		})
+	mountKeyAction(api, adminapi.ActionSet, "Set weight, notes and tags of keys", a.setKeys)
 }
 
-// selection checks which keys of which group are meant.
-func (a *API) selection(ctx context.Context, in *keyAction) (fleet.KeySelection, error) {
-	if (len(in.Body.IDs) == 0) == (in.Body.State == "") {
-		return fleet.KeySelection{}, invalid("ids", "send either ids or state")
+// setKeys checks what is to be set; what a person reads of faults names all of them.
+func (a *API) setKeys(ctx context.Context, in *keyAction[adminapi.KeyValues]) (*keyActionAnswer[adminapi.KeysChanged], error) {
+	v := &in.Body
+	edit := fleet.KeyEdit{Act: fleet.ActSet, Weight: v.Weight, Notes: v.Notes, AddTags: v.AddTags, RemoveTags: v.RemoveTags}
+	var faults []fleet.FieldError
+	if v.Weight == nil && v.Notes == nil && len(v.AddTags)+len(v.RemoveTags) == 0 {
+		faults = append(faults, fleet.FieldError{Field: "weight", Message: "nothing is set; send weight, notes, add_tags or remove_tags"})
 	}
-	if len(in.Body.IDs) > maxSelected {
-		return fleet.KeySelection{}, invalid("ids", "has "+strconv.Itoa(len(in.Body.IDs))+" entries; the limit is "+strconv.Itoa(maxSelected)+", use state for all of a state")
+	if v.Notes != nil && strings.ContainsRune(*v.Notes, 0) {
+		faults = append(faults, fleet.FieldError{Field: "notes", Message: "holds a NUL character; leave it out"})
 	}
-	state, err := parseState(in.Body.State)
+	for field, tags := range map[string][]string{"add_tags": v.AddTags, "remove_tags": v.RemoveTags} {
+		if len(tags) > keyfile.MaxTags || slices.ContainsFunc(tags, func(tag string) bool { return !keyfile.IsTag(tag) }) {
+			faults = append(faults, fleet.FieldError{Field: field, Message: fmt.Sprintf("must be at most %d tags, each of 1 to %d letters, digits and - _ . :", keyfile.MaxTags, keyfile.MaxTag)})
+		}
+	}
+	if err := fleet.InvalidFields(faults); err != nil {
+		return nil, err
+	}
+	return a.editKeys(ctx, in.ID, v.KeySelection, edit)
+}
+
+func mountKeyAction[I, O any](api huma.API, name, summary string, handle func(context.Context, *keyAction[I]) (*keyActionAnswer[O], error)) {
+	op := huma.Operation{
+		OperationID: name + "-keys", Method: http.MethodPost, Path: "/groups/{id}/keys/" + name, Tags: []string{"keys"}, Summary: summary,
+		Description: "The keys are named by ids, by a filter or all. Few are changed before the answer comes; for many it is 202 and names the operation that goes on with them.",
+		Responses:   map[string]*huma.Response{},
+	}
+	routeWithin(longTimeout, api, op, handle)
+	// Added after the registration: with one of them there, huma would leave out the errors.
+	op.Responses["202"] = &huma.Response{Description: "An operation goes on with the keys", Content: op.Responses["200"].Content}
+}
+
+// editKeys does an act at once or by an operation, or says what it would be about.
+func (a *API) editKeys(ctx context.Context, group string, in adminapi.KeySelection, edit fleet.KeyEdit) (*keyActionAnswer[adminapi.KeysChanged], error) {
+	which, err := a.selection(ctx, group, in)
 	if err != nil {
-		return fleet.KeySelection{}, err
+		return nil, err
 	}
-	which := fleet.KeySelection{State: state}
-	seen := make(map[fleet.KeyID]bool, len(in.Body.IDs))
-	for i, text := range in.Body.IDs {
-		id, ok := parseID[fleet.KeyID](text)
-		if !ok {
-			return fleet.KeySelection{}, invalid("ids["+strconv.Itoa(i)+"]", "must be the id of a key, which is a positive number")
-		}
-		if !seen[id] {
-			which.IDs = append(which.IDs, id)
-		}
-		seen[id] = true
+	if err := suits(which, edit); err != nil {
+		return nil, err
 	}
-	g, err := a.keyGroup(ctx, in.ID)
-	which.Group = g.ID
-	return which, err
-}
-
-// stateAction makes the selected keys that stand in one of the from states stand in to. Where to is among from, it
-// comes first, so that no key counts twice.
-func (a *API) stateAction(to fleet.KeyState, reason string, from ...fleet.KeyState) func(context.Context, *keyAction) (*answer[adminapi.KeysChanged], error) {
-	return func(ctx context.Context, in *keyAction) (*answer[adminapi.KeysChanged], error) {
-		which, err := a.selection(ctx, in)
+	out := &keyActionAnswer[adminapi.KeysChanged]{Status: http.StatusOK}
+	if in.DryRun {
+		out.Body.Matching, out.Body.More, out.Body.Examples, err = a.dryRun(ctx, which, edit)
+		return out, err
+	}
+	if len(which.IDs) == 0 {
+		_, more, err := a.Store.CountSelected(ctx, which, edit, maxAtOnce)
 		if err != nil {
 			return nil, err
 		}
-		if which.State != "" && !slices.Contains(from, which.State) {
-			return nil, invalid("state", "keys that are "+string(which.State)+" are not what this action is for")
-		}
-		asked, changed := which.State, 0
-		for _, state := range from {
-			if asked != "" && asked != state {
-				continue
-			}
-			which.State = state
-			changes, err := a.Store.SetKeyState(ctx, which, to, reason)
-			if len(changes) > 0 { // also those of a change that broke off half way
-				a.Pools.KeysChanged(ctx, which.Group, nil, changes, nil)
-			}
-			if err != nil {
-				return nil, err
-			}
-			changed += len(changes)
-		}
-		return &answer[adminapi.KeysChanged]{adminapi.KeysChanged{Changed: changed}}, nil
-	}
-}
-
-func (a *API) deleteKeys(ctx context.Context, in *keyAction) (*answer[adminapi.KeysChanged], error) {
-	which, err := a.selection(ctx, in)
-	if err != nil {
-		return nil, err
-	}
-	removed, err := a.Store.DeleteKeys(ctx, which)
-	if len(removed) > 0 { // also those of a deletion that broke off half way
-		a.Pools.KeysChanged(ctx, which.Group, nil, nil, removed)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &answer[adminapi.KeysChanged]{adminapi.KeysChanged{Changed: len(removed)}}, nil
-}
-
-func (a *API) testKeys(ctx context.Context, in *struct {
-	GroupRef
-	Body struct {
-		IDs []string `json:"ids" doc:"At most 100 ids."`
-	} `nameHint:"KeyTestInput"`
-},
-) (*answer[adminapi.KeyTests], error) {
-	if len(in.Body.IDs) > maxTested {
-		return nil, invalid("ids", "has "+strconv.Itoa(len(in.Body.IDs))+" entries; the limit is "+strconv.Itoa(maxTested))
-	}
-	which, err := a.selection(ctx, &keyAction{GroupRef: in.GroupRef, Body: adminapi.KeySelection{IDs: in.Body.IDs}})
-	if err != nil {
-		return nil, err
-	}
-	g, err := a.Store.Group(ctx, which.Group)
-	if err != nil {
-		return nil, err
-	}
-	system, err := a.Store.Settings(ctx)
-	if err != nil {
-		return nil, err
-	}
-	values, _ := settings.Resolve(system, g.Settings)
-
-	results := make([]adminapi.KeyTest, len(which.IDs))
-	work, ctx := errgroup.WithContext(ctx)
-	work.SetLimit(values.KeyValidationConcurrency)
-	for i, id := range which.IDs {
-		work.Go(func() error {
-			var err error
-			results[i], err = a.testKey(ctx, g.ID, id)
-			return err
-		})
-	}
-	if err := work.Wait(); err != nil {
-		return nil, err
-	}
-	return &answer[adminapi.KeyTests]{adminapi.KeyTests{Results: results}}, nil
-}
-
-func (a *API) testKey(ctx context.Context, group fleet.GroupID, id fleet.KeyID) (adminapi.KeyTest, error) {
-	found, err := a.Tester.TestKey(ctx, group, id)
-	if fleet.CodeOf(err) == fleet.CodeNotFound { // deleted meanwhile: no reason to keep the other results back
-		return adminapi.KeyTest{ID: idText(id), Reason: string(fleet.CodeNotFound), Evidence: err.Error()}, nil
-	}
-	return adminapi.KeyTest{
-		ID: idText(id), OK: found.OK, Status: found.Status, Class: string(found.Class), Reason: found.Reason,
-		Evidence: found.Evidence, DurationMS: found.Duration.Milliseconds(), State: a.stateNow(ctx, group, id),
-	}, err
-}
-
-// stateNow is how a key stands after a test; empty when it was deleted meanwhile.
-func (a *API) stateNow(ctx context.Context, group fleet.GroupID, id fleet.KeyID) string {
-	key, ok := a.Pools.Live(group, id)
-	if !ok {
-		var err error
-		if key, err = a.Store.Key(ctx, id); err != nil {
-			return ""
+		if more {
+			out.Status = http.StatusAccepted
+			out.Body.Operation, err = a.startEdit(ctx, which, edit)
+			return out, err
 		}
 	}
-	return a.wireKey(key).State
+	out.Body.Changed, err = a.editNow(ctx, which, edit)
+	return out, err
+}
+
+// suits refuses an act on keys in a state that it is not for, which would do nothing.
+func suits(which fleet.KeySelection, edit fleet.KeyEdit) error {
+	from := edit.From()
+	if len(from) == 0 || len(which.Filter.States) == 0 {
+		return nil
+	}
+	for _, state := range which.Filter.States {
+		if state == fleet.KeyCooling {
+			state = fleet.KeyActive
+		}
+		if slices.Contains(from, state) {
+			return nil
+		}
+	}
+	return invalid("state", "names no keys that this action is for")
+}
+
+// editNow does an act to all keys of a selection before it returns how many.
+func (a *API) editNow(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit) (changed int, err error) {
+	set := false
+	err = a.Store.EditKeys(ctx, which, edit, func(done fleet.KeysEdited) {
+		changed += done.Count()
+		if len(done.Changes)+len(done.Deleted) > 0 {
+			a.Pools.KeysChanged(ctx, which.Group, nil, done.Changes, done.Deleted)
+		}
+		set = set || len(done.Set) > 0
+	})
+	if set { // what is set is read by the pools as it stands in the store
+		a.Operations.Changed()
+		err = errors.Join(err, a.Operations.Settle(ctx))
+	}
+	return changed, err
+}
+
+// startEdit begins an operation.
+func (a *API) startEdit(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit) (*adminapi.Operation, error) {
+	o := operation.Operation{Kind: operation.Change, GroupID: which.Group, Options: operation.Options{Filter: &which.Filter}}
+	switch edit.Act {
+	case fleet.ActDelete:
+		o.Kind = operation.Deletion
+	case fleet.ActTest:
+		o.Kind = operation.Validation
+	default:
+		o.Options.Edit = edit
+	}
+	o, err := a.Operations.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	begun := a.wireOperation(o)
+	return &begun, nil
+}
+
+func (a *API) dryRun(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit) (matching int, more bool, examples []adminapi.Key, err error) {
+	if matching, more, err = a.Store.CountSelected(ctx, which, edit, mostMatching); err != nil || matching == 0 {
+		return 0, false, nil, err
+	}
+	keys, err := a.Store.SelectedKeys(ctx, which, edit, fewExamples)
+	if err != nil {
+		return 0, false, nil, err
+	}
+	examples, err = a.wireKeys(ctx, keys)
+	return matching, more, examples, err
 }

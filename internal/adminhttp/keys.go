@@ -3,12 +3,12 @@ package adminhttp
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 	"gpt-load/pkg/adminapi"
@@ -26,7 +26,8 @@ func (a *API) mountKeys(api huma.API) {
 		MaxBodyBytes: 16 << 20, BodyReadTimeout: 5 * time.Minute,
 	}, a.addKeys)
 	route(api, huma.Operation{
-		OperationID: "list-keys", Method: http.MethodGet, Path: "/groups/{id}/keys", Tags: tags, Summary: "List the keys of a group, oldest first",
+		OperationID: "list-keys", Method: http.MethodGet, Path: "/groups/{id}/keys", Tags: tags, Summary: "List the keys of a group",
+		Description: "Where no index serves the filter, a page ends after a tenth of a second with what was found so far, maybe nothing: only a page without next_cursor is the last.",
 	}, a.listKeys)
 	route(api, huma.Operation{
 		OperationID: "search-keys", Method: http.MethodPost, Path: "/keys/search", Tags: tags, Summary: "Find one exact key",
@@ -37,11 +38,19 @@ func (a *API) mountKeys(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return &answer[adminapi.Key]{a.wireKey(k)}, nil
+			keys, err := a.wireKeys(ctx, []fleet.Key{k})
+			if err != nil {
+				return nil, err
+			}
+			return &answer[adminapi.Key]{keys[0]}, nil
 		})
 	route(api, huma.Operation{OperationID: "reveal-key", Method: http.MethodGet, Path: "/keys/{id}/value", Tags: tags, Summary: "Get a key in clear"},
 		func(ctx context.Context, in *KeyRef) (*answer[adminapi.KeyValue], error) {
 			k, err := a.key(ctx, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			err = a.Store.RecordEvent(ctx, audit.Event{Kind: audit.KeyRevealed, NounID: idText(k.ID), Name: mask(k.Value), Group: k.GroupID})
 			if err != nil {
 				return nil, err
 			}
@@ -68,6 +77,7 @@ func (a *API) wireKey(stored fleet.Key) adminapi.Key {
 	w := adminapi.Key{
 		ID: idText(stored.ID), GroupID: idText(stored.GroupID), Masked: mask(stored.Value),
 		State: string(k.State), Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures,
+		Weight: k.Weight, Notes: k.Notes, Tags: append([]string{}, k.Tags...),
 		Cooldowns: []adminapi.Cooldown{}, CreatedAt: wireTime(k.CreatedAt), UpdatedAt: wireTime(k.UpdatedAt),
 	}
 	for _, c := range k.Cooldowns {
@@ -113,35 +123,6 @@ func (a *API) addKeys(ctx context.Context, in *struct {
 	return i.finish(ctx, i.read(ctx, in.Body.Text))
 }
 
-// storedStates are the states that a store can filter by.
-var storedStates = []fleet.KeyState{fleet.KeyActive, fleet.KeyInvalid, fleet.KeyDisabled}
-
-func parseState(text string) (fleet.KeyState, error) {
-	state := fleet.KeyState(text)
-	if text != "" && !slices.Contains(storedStates, state) {
-		return "", invalid("state", "must be active, invalid or disabled; keys that rest count as active")
-	}
-	return state, nil
-}
-
-func (a *API) listKeys(ctx context.Context, in *struct {
-	GroupRef
-	State  string `query:"state" doc:"Only keys that are active (resting or not), invalid or disabled."`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
-},
-) (*answer[adminapi.KeyPage], error) {
-	state, err := parseState(in.State)
-	if err != nil {
-		return nil, err
-	}
-	g, err := a.keyGroup(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return a.keyPage(ctx, fleet.KeyQuery{Group: g.ID, State: state, Limit: in.Limit, Cursor: in.Cursor})
-}
-
 func (a *API) searchKeys(ctx context.Context, in *struct{ Body adminapi.KeySearch }) (*answer[adminapi.KeyPage], error) {
 	group, err := filterID[fleet.GroupID]("group_id", in.Body.GroupID)
 	if err != nil {
@@ -159,5 +140,27 @@ func (a *API) keyPage(ctx context.Context, q fleet.KeyQuery) (*answer[adminapi.K
 	if err != nil {
 		return nil, err
 	}
-	return &answer[adminapi.KeyPage]{adminapi.KeyPage{Keys: mapped(keys, a.wireKey), NextCursor: next}}, nil
+	list, err := a.wireKeys(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[adminapi.KeyPage]{adminapi.KeyPage{Keys: list, NextCursor: next}}, nil
+}
+
+// wireKeys shows keys with how often they were used.
+func (a *API) wireKeys(ctx context.Context, keys []fleet.Key) ([]adminapi.Key, error) {
+	usage, err := a.Store.KeyUsage(ctx, mapped(keys, func(k fleet.Key) fleet.KeyID { return k.ID }))
+	if err != nil {
+		return nil, err
+	}
+	list := mapped(keys, a.wireKey)
+	for i := range list {
+		used := usage[keys[i].ID]
+		list[i].Requests, list[i].FailedRequests = used.Requests, used.Failures
+		if !used.LastUsedAt.IsZero() {
+			at := wireTime(used.LastUsedAt)
+			list[i].LastUsedAt = &at
+		}
+	}
+	return list, nil
 }

@@ -97,7 +97,7 @@ func TestListAndSearchKeys(t *testing.T) {
 	}
 	_, err := w.client.Keys(t.Context(), a.ID, adminclient.KeyFilter{Cursor: "nonsense"})
 	refused(t, err, adminapi.CodeInvalid)
-	_, err = w.client.Keys(t.Context(), a.ID, adminclient.KeyFilter{State: "cooling"})
+	_, err = w.client.Keys(t.Context(), a.ID, adminclient.KeyFilter{KeyFilter: adminapi.KeyFilter{State: "active,resting"}})
 	refused(t, err, adminapi.CodeInvalid)
 	_, err = w.client.Keys(t.Context(), a.ID, adminclient.KeyFilter{Limit: 1001})
 	refused(t, err, adminapi.CodeInvalid)
@@ -172,7 +172,7 @@ func TestStatesOfKeys(t *testing.T) {
 	}
 
 	for _, which := range []adminapi.KeySelection{
-		{}, {IDs: ids, State: adminapi.KeyActive}, {State: "cooling"}, {IDs: []string{"x"}}, {IDs: make([]string, 10_001)}, {State: adminapi.KeyActive},
+		{}, {IDs: ids, State: adminapi.KeyActive}, {State: "resting"}, {IDs: []string{"x"}}, {IDs: make([]string, 10_001)}, {State: adminapi.KeyActive},
 	} {
 		_, err := w.client.EnableKeys(t.Context(), g.ID, which)
 		refused(t, err, adminapi.CodeInvalid)

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/operation"
 )
@@ -30,8 +31,14 @@ func (a *API) operationResult(ctx context.Context, in *OperationRef) (*huma.Stre
 		return nil, err
 	case o.Kind == operation.Export && o.State != operation.Succeeded:
 		return nil, fleet.NewError(fleet.CodeConflict, "the export is "+string(o.State)+"; its file is there when it has succeeded", nil)
-	case o.Kind == operation.Export && o.Chunks == 0:
+	case o.Kind == operation.Export && o.Chunks == 0 && !operation.WroteNothing(o):
 		return nil, fleet.NewError(fleet.CodeGone, "the file of the export was deleted a day after its end; export again", nil)
+	}
+	if o.Kind == operation.Export {
+		e := audit.Event{Kind: audit.KeysExported, Name: o.GroupName, Group: o.GroupID, Count: o.Done, Reason: "operation " + idText(o.ID)}
+		if err := a.Store.RecordEvent(ctx, e); err != nil {
+			return nil, err
+		}
 	}
 	name, mediaType := operation.ResultName(o)
 	return &huma.StreamResponse{Body: func(c huma.Context) {

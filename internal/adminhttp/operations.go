@@ -120,16 +120,19 @@ func (a *API) startOperation(ctx context.Context, in *struct {
 // operationOf checks what an operation is to do.
 func operationOf(in *adminapi.OperationInput) (operation.Operation, error) {
 	o := operation.Operation{Kind: operation.Kind(in.Kind)}
-	var err error
-	if o.Options.State, err = parseState(in.State); err != nil {
+	filter, err := operationFilter(in)
+	if err != nil {
 		return o, err
+	}
+	if !filter.IsZero() {
+		o.Options.Filter = &filter
 	}
 	switch o.Kind {
 	case operation.Validation:
 		o.Options.PerSecond = in.PerSecond
 	case operation.Deletion:
-		if (in.State == "") == !in.All {
-			return o, invalid("state", "send either state or all, so that nothing is deleted that was not meant")
+		if filter.IsZero() == !in.All {
+			return o, invalid("state", "send either state, filter or all, so that nothing is deleted that was not meant")
 		}
 	case operation.Export:
 		if !in.Reveal {
@@ -147,9 +150,20 @@ func operationOf(in *adminapi.OperationInput) (operation.Operation, error) {
 	return o, err
 }
 
+// operationFilter is which keys an operation is about.
+func operationFilter(in *adminapi.OperationInput) (fleet.KeyFilter, error) {
+	if in.Filter == nil {
+		return parseKeyFilter("", adminapi.KeyFilter{State: in.State})
+	}
+	if in.State != "" {
+		return fleet.KeyFilter{}, invalid("state", "is the same as filter.state; send one of them")
+	}
+	return parseKeyFilter("filter.", *in.Filter)
+}
+
 func (a *API) listOperations(ctx context.Context, in *struct {
 	GroupID string `query:"group_id"`
-	Kind    string `query:"kind" enum:"import,validation,deletion,export,copy"`
+	Kind    string `query:"kind" enum:"import,validation,deletion,export,copy,change"`
 	State   string `query:"state" enum:"uploading,waiting,running,succeeded,failed,canceled"`
 	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor  string `query:"cursor" doc:"next_cursor of the page before."`

@@ -179,6 +179,7 @@ func TestExportRoundTrip(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.group(openai("a")), w.group(openai("b"))
 	file := `{"key":"sk-plain-1","state":"active"}
+{"key":"sk-heavy-1","weight":7,"notes":"two\\nlines, \"all\"","tags":["eu","team:a"],"state":"active"}
 {"key":"with \"all\", of; it","state":"invalid","reason":"invalid_api_key","evidence":"no, really","failures":3}
 {"key":"sk-off","state":"disabled","reason":"disabled_by_operator"}
 {"key":"sk-cool","state":"active","cooldowns":[{"model":"gpt-4o","until":"2099-01-02T03:04:05.123456Z","reason":"rate_limited"}]}
@@ -196,12 +197,22 @@ func TestExportRoundTrip(t *testing.T) {
 			t.Errorf("%s: an export of what was imported differs: %d and %d bytes", format, len(first), len(second))
 		}
 		gone := w.ended(w.client.StartOperation(t.Context(), b.ID, adminapi.OperationInput{Kind: "deletion", All: true}))
-		if gone.Counts["deleted"] != 2304 || gone.Total != 2304 {
+		if gone.Counts["deleted"] != 2305 || gone.Total != 2305 {
 			t.Errorf("deleted: %+v", gone)
 		}
 	}
-	if text := w.export(a.ID, "text"); !strings.HasPrefix(text, "sk-plain-1\n\"with \\\"all\\\", of; it\"\nsk-off\n") {
+	if text := w.export(a.ID, "text"); !strings.HasPrefix(text, "sk-plain-1\nsk-heavy-1\n\"with \\\"all\\\", of; it\"\nsk-off\n") {
 		t.Errorf("the text begins with %.200s", text)
+	}
+}
+
+func TestExportOfNothing(t *testing.T) {
+	w := newWorld(t)
+	g := w.group(openai("a"))
+	for format, want := range map[string]string{"text": "", "jsonl": "", "json": "[\n]\n"} {
+		if file := w.export(g.ID, format); file != want {
+			t.Errorf("%s: %q", format, file)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
@@ -43,13 +44,34 @@ type Store interface {
 	AddKeys(ctx context.Context, group fleet.GroupID, values []secret.Text, disabled bool) (added []fleet.Key, duplicates int, err error)
 	Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, next string, err error)
 	Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error)
-	// SetKeyState returns the changes of the keys that it changed; a key made active loses failures and cool-downs.
-	SetKeyState(ctx context.Context, which fleet.KeySelection, state fleet.KeyState, reason string) ([]fleet.KeyChange, error)
-	DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error)
+	// KeyUsage leaves out keys that no record names.
+	KeyUsage(ctx context.Context, ids []fleet.KeyID) (map[fleet.KeyID]fleet.KeyUsage, error)
+	// EditKeys does an operator's act to the keys of a selection, portion by portion, and tells what is committed.
+	EditKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, committed func(fleet.KeysEdited)) error
+	// ReturnKeys puts keys back to where they stood before an event. It returns those that went back, also with an error.
+	ReturnKeys(ctx context.Context, group fleet.GroupID, step audit.KeyStep) ([]fleet.KeyChange, error)
+	// CountSelected counts the keys that an act is for, exactly up to most.
+	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
+	SelectedKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, limit int) ([]fleet.Key, error)
 
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
+
+	// OpenSession stores a new session, and forgets those that expired or were not used since idleSince.
+	OpenSession(ctx context.Context, s fleet.AdminSession, idleSince time.Time) error
+	Session(ctx context.Context, id string) (fleet.AdminSession, error)
+	Sessions(ctx context.Context) ([]fleet.AdminSession, error)
+	TouchSession(ctx context.Context, id string, at time.Time) error
+	EndSession(ctx context.Context, id string) (ended bool, err error)
+	EndSessions(ctx context.Context) (ended int, err error)
+
+	// RecordEvent writes an event that is no change. Changes write their own, with the actor of their context.
+	RecordEvent(ctx context.Context, e audit.Event) error
+	Audit(ctx context.Context, q audit.Query) (page []audit.Event, next string, err error)
+	AuditEvent(ctx context.Context, id audit.ID) (audit.Event, error)
+	// AuditUndo is what it takes to undo an event; CodeConflict when there is no way back.
+	AuditUndo(ctx context.Context, id audit.ID) (audit.Event, audit.Undo, error)
 }
 
 // Pools are the live key pools of this node.

@@ -2,125 +2,138 @@ package adminhttp
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
-	"gpt-load/internal/secret"
 	"gpt-load/pkg/adminapi"
 )
-
-// sessionLife is how long a login holds. There is no list of sessions: changing AUTH_KEY ends them all.
-const sessionLife = 24 * time.Hour
-
-// sessionSigner makes and checks the tokens in session cookies: "v1.<expiry, Unix seconds>.<nonce>.<MAC>".
-type sessionSigner struct{ key []byte }
-
-func newSessionSigner(authKey secret.Text) (sessionSigner, error) {
-	key, err := hkdf.Key(sha256.New, []byte(authKey.Reveal()), nil, "gpt-load admin session v1", sha256.Size)
-	return sessionSigner{key: key}, err
-}
-
-func (s sessionSigner) mac(text string) []byte {
-	mac := hmac.New(sha256.New, s.key)
-	mac.Write([]byte(text))
-	return mac.Sum(nil)
-}
-
-func (s sessionSigner) issue(expires time.Time) string {
-	text := "v1." + strconv.FormatInt(expires.Unix(), 10) + "." + rand.Text()
-	return text + "." + base64.RawURLEncoding.EncodeToString(s.mac(text))
-}
-
-// check returns the expiry of a token that this fleet issued and that has not run out.
-func (s sessionSigner) check(token string, now time.Time) (expires time.Time, ok bool) {
-	cut := strings.LastIndexByte(token, '.')
-	if cut < 0 {
-		return time.Time{}, false
-	}
-	mac, err := base64.RawURLEncoding.DecodeString(token[cut+1:])
-	if err != nil || !hmac.Equal(mac, s.mac(token[:cut])) {
-		return time.Time{}, false
-	}
-	parts := strings.Split(token[:cut], ".")
-	if len(parts) != 3 || parts[0] != "v1" {
-		return time.Time{}, false
-	}
-	seconds, err := strconv.ParseInt(parts[1], 10, 64)
-	if err != nil {
-		return time.Time{}, false
-	}
-	expires = time.Unix(seconds, 0).UTC()
-	return expires, now.Before(expires)
-}
-
-// isAuthKey compares MACs, so that the time tells nothing, not even the length.
-func (a *API) isAuthKey(given string) bool {
-	return hmac.Equal(a.sessions.mac(given), a.sessions.mac(a.AuthKey.Reveal()))
-}
 
 // login is how the caller of an operation is known.
 type login struct {
 	method  string // of adminapi.Session
-	expires time.Time
+	session fleet.AdminSession
 }
 
 type loginKey struct{}
 
-// authenticate guards every operation that names a security scheme.
+func loginOf(ctx context.Context) login {
+	who, _ := ctx.Value(loginKey{}).(login)
+	return who
+}
+
+// authenticate guards every operation that names a security scheme, and says in the context who acts.
 func (a *API) authenticate(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(c huma.Context, next func(huma.Context)) {
 		if len(c.Operation().Security) == 0 {
 			next(c)
 			return
 		}
-		who, err := a.whoCalls(callOf(c.Context()), c.Header("Authorization"))
+		call := callOf(c.Context())
+		who, err := a.whoCalls(call, c.Header("Authorization"))
 		if err != nil {
 			_ = huma.WriteErr(api, c, http.StatusUnauthorized, "", err)
 			return
 		}
-		next(huma.WithValue(c, loginKey{}, who))
+		ctx := audit.WithActor(context.WithValue(c.Context(), loginKey{}, who), call.actor(who))
+		if err := a.auditReveal(ctx, c); err != nil {
+			_ = huma.WriteErr(api, c, http.StatusInternalServerError, "", err)
+			return
+		}
+		next(huma.WithContext(c, ctx))
 	}
 }
+
+// actor is the caller as events name it.
+func (c *call) actor(who login) audit.Actor {
+	actor := audit.Actor{Who: audit.AuthKey, RequestID: c.id}
+	if c.client.IsValid() {
+		actor.ClientIP = c.client.String()
+	}
+	switch who.method {
+	case methodSession:
+		actor.Who, actor.Session = audit.Session, audit.SessionName(who.session.ID)
+	case "":
+		actor.Who = audit.Anonymous
+	}
+	return actor
+}
+
+// The methods of adminapi.Session.
+const (
+	methodBearer  = "bearer"
+	methodSession = "session"
+)
+
+// mostCookies bounds the cookies of our name that are looked at: a neighbour's site may set some of its own for the whole domain.
+const mostCookies = 4
 
 func (a *API) whoCalls(call *call, authorization string) (login, error) {
 	if scheme, key, ok := strings.Cut(authorization, " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return login{method: "bearer"}, a.admit(call, strings.TrimSpace(key))
+		return login{method: methodBearer}, a.admit(call, methodBearer, strings.TrimSpace(key))
 	}
-	cookie, err := call.http.Cookie(adminapi.SessionCookie)
-	if err != nil {
+	cookies := call.http.CookiesNamed(adminapi.SessionCookie)
+	if len(cookies) == 0 {
 		return login{}, fleet.NewError(fleet.CodeUnauthorized, "send AUTH_KEY as \"Authorization: Bearer ...\", or log in with POST "+adminapi.Prefix+"/session", nil)
 	}
-	expires, ok := a.sessions.check(cookie.Value, a.Clock())
-	if !ok {
-		return login{}, fleet.NewError(fleet.CodeUnauthorized, "the session is over; log in again", nil)
+	var id string
+	signed := slices.ContainsFunc(cookies[:min(len(cookies), mostCookies)], func(c *http.Cookie) (ok bool) {
+		id, ok = a.signer.check(c.Value)
+		return ok
+	})
+	if !signed {
+		return login{}, errSessionOver
 	}
-	if err := a.origins.Check(call.http); err != nil {
-		return login{}, fleet.NewError(fleet.CodeForbidden, "a write with a session must come from the same origin; call from the console's own address, or use AUTH_KEY as bearer", err)
+	session, err := a.liveSession(call.http.Context(), id)
+	if err != nil {
+		return login{}, err
 	}
-	return login{method: "session", expires: expires}, nil
+	if err := a.fromHere(call.http); err != nil {
+		return login{}, err
+	}
+	return login{method: methodSession, session: session}, nil
+}
+
+// fromHere refuses a write with a session cookie unless a page of the same origin made it. SameSite=Strict keeps the cookie from
+// other sites; this is for other origins of the same site, and for browsers that do not know SameSite. Browsers name the
+// origin of every write. A write that names none is let through only with a header that no form and no link can send.
+func (a *API) fromHere(r *http.Request) error {
+	const from = "a write with a session must come from the same origin"
+	if err := a.origins.Check(r); err != nil {
+		return fleet.NewError(fleet.CodeForbidden, from+"; call from the console's own address, or use AUTH_KEY as bearer", err)
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return nil
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" && r.Header.Get("X-Requested-With") == "" {
+		return fleet.NewError(fleet.CodeForbidden, from+", and this one names none; send an X-Requested-With header with any value, or use AUTH_KEY as bearer", nil)
+	}
+	return nil
 }
 
 // admit checks an AUTH_KEY that somebody sent and slows down who guesses.
-func (a *API) admit(call *call, given string) error {
-	if wait := a.guesses.wait(call.client); wait > 0 {
+func (a *API) admit(call *call, method, given string) error {
+	var wait time.Duration
+	right := a.isAuthKey(given)
+	if right {
+		wait = a.guesses.passed(call.client)
+	} else {
+		wait = a.guesses.failed(call.client)
+	}
+	switch {
+	case wait > 0: // the same for both, so that it tells nothing
 		return &tryLater{fleet.NewError(fleet.CodeRateLimited, "too many wrong keys came from this address; wait and try again", nil), wait}
+	case right:
+		return nil
 	}
-	if !a.isAuthKey(given) {
-		a.guesses.failed(call.client)
-		return fleet.NewError(fleet.CodeUnauthorized, "this is not the AUTH_KEY of this server", nil)
-	}
-	a.guesses.passed(call.client)
-	return nil
+	a.refused(call, method)
+	return fleet.NewError(fleet.CodeUnauthorized, "this is not the AUTH_KEY of this server", nil)
 }
 
 type sessionAnswer struct {
@@ -133,38 +146,70 @@ func (a *API) mountSession(api huma.API) {
 	route(api, huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/session", Tags: []string{tag}, Security: []map[string][]string{},
 		Summary: "Log in with AUTH_KEY and get a session cookie", MaxBodyBytes: 16 << 10, // anybody may send one
-	}, func(ctx context.Context, in *struct{ Body adminapi.Login }) (*sessionAnswer, error) {
-		call := callOf(ctx)
-		if err := a.origins.Check(call.http); err != nil {
-			return nil, fleet.NewError(fleet.CodeForbidden, "log in from the console's own address", err)
-		}
-		if err := a.admit(call, in.Body.AuthKey); err != nil {
-			return nil, err
-		}
-		expires := a.Clock().Add(sessionLife).UTC().Truncate(time.Second)
-		return &sessionAnswer{
-			SetCookie: a.cookie(call, a.sessions.issue(expires), sessionLife).String(),
-			Body:      adminapi.Session{Method: "session", ExpiresAt: expires, Version: a.Version},
-		}, nil
-	})
+		Description: "A session ends two hours after its last use and a day after the login, on every node.",
+	}, a.login)
 	route(api, huma.Operation{
 		OperationID: "get-session", Method: http.MethodGet, Path: "/session", Tags: []string{tag},
 		Summary: "Tell how this request is logged in",
 	}, func(ctx context.Context, _ *struct{}) (*answer[adminapi.Session], error) {
-		who, _ := ctx.Value(loginKey{}).(login)
-		return &answer[adminapi.Session]{adminapi.Session{Method: who.method, ExpiresAt: who.expires, Version: a.Version}}, nil
+		return &answer[adminapi.Session]{a.wireLogin(loginOf(ctx))}, nil
 	})
 	route(api, huma.Operation{
 		OperationID: "logout", Method: http.MethodDelete, Path: "/session", Tags: []string{tag},
-		Summary: "Forget the session cookie",
-	}, func(ctx context.Context, _ *struct{}) (*struct {
-		SetCookie string `header:"Set-Cookie"`
-	}, error,
-	) {
-		return &struct {
-			SetCookie string `header:"Set-Cookie"`
-		}{a.cookie(callOf(ctx), "", -1).String()}, nil
-	})
+		Summary: "End this session", Description: "Other nodes stop accepting its cookie within a second.",
+	}, a.logout)
+	a.mountSessions(api, []string{tag})
+}
+
+func (a *API) login(ctx context.Context, in *struct{ Body adminapi.Login }) (*sessionAnswer, error) {
+	call := callOf(ctx)
+	if err := a.origins.Check(call.http); err != nil {
+		return nil, fleet.NewError(fleet.CodeForbidden, "log in from the console's own address", err)
+	}
+	if err := a.admit(call, methodSession, in.Body.AuthKey); err != nil {
+		return nil, err
+	}
+	now := a.Clock().UTC().Truncate(time.Second)
+	id, token := a.signer.issue()
+	who := login{method: methodSession, session: fleet.AdminSession{
+		ID: id, CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(sessionLife), UserAgent: call.http.UserAgent(),
+	}}
+	actor := call.actor(who)
+	who.session.ClientIP = actor.ClientIP
+	if err := a.Store.OpenSession(audit.WithActor(ctx, actor), who.session, now.Add(-sessionIdle)); err != nil {
+		return nil, err
+	}
+	return &sessionAnswer{SetCookie: a.cookie(call, token, sessionLife).String(), Body: a.wireLogin(who)}, nil
+}
+
+func (a *API) wireLogin(who login) adminapi.Session {
+	w := adminapi.Session{Method: who.method, Version: a.Version}
+	if who.method == methodSession {
+		w.ID, w.ExpiresAt, w.IdleExpiresAt = who.session.ID, wireTime(who.session.ExpiresAt), wireTime(idleEnd(who.session))
+	}
+	return w
+}
+
+// idleEnd is when a session ends that is not used again.
+func idleEnd(s fleet.AdminSession) time.Time {
+	if end := s.UsedAt.Add(sessionIdle); end.Before(s.ExpiresAt) {
+		return end
+	}
+	return s.ExpiresAt
+}
+
+type cookieAnswer struct {
+	SetCookie string `header:"Set-Cookie"`
+}
+
+func (a *API) logout(ctx context.Context, _ *struct{}) (*cookieAnswer, error) {
+	if who := loginOf(ctx); who.method == methodSession {
+		if _, err := a.Store.EndSession(ctx, who.session.ID); err != nil {
+			return nil, err
+		}
+		a.live.forget(who.session.ID)
+	}
+	return &cookieAnswer{a.cookie(callOf(ctx), "", -1).String()}, nil
 }
 
 // cookie makes the session cookie; a negative life deletes it.

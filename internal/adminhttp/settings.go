@@ -3,14 +3,12 @@ package adminhttp
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"gpt-load/internal/fleet"
-	"gpt-load/internal/secret"
 	"gpt-load/internal/settings"
 	"gpt-load/pkg/adminapi"
 )
@@ -139,15 +137,5 @@ func wireValue(d settings.Descriptor, text string, reveal bool) any {
 	if !d.Secret || reveal || text == "" {
 		return d.Typed(text)
 	}
-	if u, err := url.Parse(text); err == nil && u.Host != "" {
-		if u.User != nil { // of a proxy, what people recognise is its address
-			return u.Scheme + "://" + adminapi.MaskPrefix + "@" + u.Host
-		}
-		return text
-	}
-	parts := strings.Split(text, ",")
-	for i, part := range parts {
-		parts[i] = mask(secret.New(strings.TrimSpace(part)))
-	}
-	return strings.Join(parts, ",")
+	return d.Masked(text)
 }

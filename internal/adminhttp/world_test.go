@@ -181,12 +181,13 @@ func (w *world) lastRevision() int64 {
 
 // settle brings the pools to what the store holds.
 func (w *world) settle(ctx context.Context) error {
-	return w.store.EachKey(ctx, 0, func(keys []fleet.Key) error {
-		for _, k := range keys {
-			w.pools.Ensure(k.GroupID).Put(k)
+	groups, err := w.store.Groups(ctx)
+	for _, g := range groups {
+		if err == nil && g.Kind == fleet.KindStandard {
+			err = w.pools.Ensure(g.ID).Replace(func(put func([]fleet.Key) error) error { return w.store.EachKey(ctx, g.ID, put) })
 		}
-		return nil
-	})
+	}
+	return err
 }
 
 // ended waits for the end of an operation that begins without an error.

@@ -116,7 +116,7 @@ func groupOf(g adminapi.Group, names map[string]string) Group {
 // inputOf is a group as the API takes it; ids are those of its members.
 func inputOf(g Group, ids map[string]string) adminapi.GroupInput {
 	in := adminapi.GroupInput{
-		Name: g.Name, DisplayName: g.DisplayName, Description: g.Description, Kind: string(g.Kind), Channel: string(g.Channel), Sort: g.Sort,
+		Name: g.Name, DisplayName: g.DisplayName, Description: g.Description, Kind: string(g.Kind), Channel: string(g.Channel), Sort: &g.Sort,
 		Upstreams: []adminapi.Upstream{}, ProxyKeys: []string{}, ParamOverrides: []adminapi.ParamOverride{}, HeaderRules: []adminapi.HeaderRule{},
 		ModelRedirects: []adminapi.ModelRedirect{}, ModelRedirectStrict: g.ModelRedirectStrict, Validation: adminapi.Validation(g.Validation),
 		Members: []adminapi.Member{}, Settings: make(map[string]any, len(g.Settings)),
@@ -151,7 +151,7 @@ func patchOf(in adminapi.GroupInput, dropped []string) adminapi.GroupPatch {
 		in.Settings[name] = nil
 	}
 	return adminapi.GroupPatch{
-		Name: &in.Name, DisplayName: &in.DisplayName, Description: &in.Description, Channel: &in.Channel, Sort: &in.Sort,
+		Name: &in.Name, DisplayName: &in.DisplayName, Description: &in.Description, Channel: &in.Channel, Sort: in.Sort,
 		Upstreams: &in.Upstreams, ProxyKeys: &in.ProxyKeys, ParamOverrides: &in.ParamOverrides, HeaderRules: &in.HeaderRules,
 		ModelRedirects: &in.ModelRedirects, ModelRedirectStrict: &in.ModelRedirectStrict,
 		Validation: &adminapi.ValidationPatch{

@@ -19,7 +19,8 @@ type Config struct {
 	ReadTimeout             time.Duration // of one request's header and body
 	WriteTimeout            time.Duration // of an answer without progress
 	IdleTimeout             time.Duration // between two requests of a connection
-	GracefulShutdownTimeout time.Duration // for requests in flight when the process is told to end
+	ShutdownDelay           time.Duration // still accepting when the process is told to end, in a fleet
+	GracefulShutdownTimeout time.Duration // for requests in flight after that
 	MaxConcurrentRequests   int           // proxied requests served at the same time
 
 	IsSlave  bool           // never leads the fleet
@@ -38,8 +39,12 @@ type Config struct {
 	TrustedProxies        []netip.Prefix // whose forwarding headers name the client
 	BlockPrivateUpstreams bool
 
-	CORS CORS
-	Log  Log
+	CORS    CORS
+	Metrics Metrics
+	Log     Log
+
+	AccessLog AccessLog
+	Tracing   Tracing
 
 	HTTPProxy  secret.Text // URLs, which may hold a password; EnvProxy applies them
 	HTTPSProxy secret.Text
@@ -58,12 +63,32 @@ type CORS struct {
 	AllowCredentials bool     // never together with the origin "*"
 }
 
+// Metrics says where they are served.
+type Metrics struct {
+	Port  int         // of their own; 0 for none
+	Token secret.Text // for /metrics on the main port; empty: not there
+}
+
 // Log says what is logged, how and where besides the standard error.
 type Log struct {
 	Level    string // debug, info, warn or error
 	Format   string // text or json
 	ToFile   bool
 	FilePath string
+}
+
+// AccessLog says whether and how each proxied request is written to the standard output.
+type AccessLog struct {
+	Format string  // off, text or json
+	Sample float64 // share of the requests that went well, 0 to 1
+}
+
+// Tracing says where traces go.
+type Tracing struct {
+	Endpoint *url.URL // nil when it is off
+	Headers  map[string]secret.Text
+	Ratio    float64 // share of the requests, 0 to 1
+	Service  string
 }
 
 // Setting is one entry as it applies, for people: `gpt-load config` lists them.
@@ -94,7 +119,12 @@ func (c Config) Settings() []Setting { return c.settings }
 // Secrets lists the values that no log may ever show.
 func (c Config) Secrets() []secret.Text {
 	var set []secret.Text
-	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.EncryptionKeyOld, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy, passwordOf(c.RedisDSN), passwordOf(c.DatabaseDSN)} {
+	for _, t := range c.Tracing.Headers {
+		if !t.IsEmpty() {
+			set = append(set, t)
+		}
+	}
+	for _, t := range []secret.Text{c.AuthKey, c.EncryptionKey, c.EncryptionKeyOld, c.Metrics.Token, c.RedisDSN, c.HTTPProxy, c.HTTPSProxy, passwordOf(c.RedisDSN), passwordOf(c.DatabaseDSN)} {
 		if !t.IsEmpty() {
 			set = append(set, t)
 		}
@@ -133,6 +163,9 @@ func (c Config) Warnings() []string {
 	}
 	if why := Weakness(c.EncryptionKey); why != "" && !c.EncryptionKey.IsEmpty() {
 		warnings = append(warnings, "ENCRYPTION_KEY is weak: "+why+". Whoever guesses it can read the stored keys from a copy of the database; `openssl rand -hex 32` makes a strong one.")
+	}
+	if why := Weakness(c.Metrics.Token); why != "" && !c.Metrics.Token.IsEmpty() {
+		warnings = append(warnings, "METRICS_TOKEN is weak: "+why+". Metrics hold the names of groups and how they do.")
 	}
 	if c.Fleet() && isSQLite(c.DatabaseDSN.Reveal()) {
 		warnings = append(warnings, "REDIS_DSN is set while DATABASE_DSN is a SQLite file: no other node can join. PostgreSQL or MySQL serve a fleet.")

@@ -208,6 +208,9 @@ func crossFaults(c Config) []fleet.FieldError {
 	if c.Fleet() && c.AuthKey.IsEmpty() {
 		fault("AUTH_KEY", "is empty, but REDIS_DSN is set: the nodes of a fleet need the same AUTH_KEY, so none can make its own; `openssl rand -hex 24` makes a strong one")
 	}
+	if c.Metrics.Port != 0 && c.Metrics.Port == c.Port {
+		fault("METRICS_PORT", "is the same as PORT; take another, or leave it at 0 and set METRICS_TOKEN to serve /metrics on the main port")
+	}
 	if old, set := c.OldEncryption(); set && old.Equal(c.EncryptionKey) {
 		fault("ENCRYPTION_KEY_OLD", "is the same as ENCRYPTION_KEY; take it out")
 	}

@@ -169,7 +169,7 @@ func checkAuthKey(t secret.Text) error {
 		return fmt.Errorf("has %d bytes; the limit is %d", t.Len(), maxKeyBytes)
 	}
 	if strings.ContainsFunc(t.Reveal(), func(r rune) bool { return r <= ' ' || r == 0x7f || r == ',' }) {
-		return errors.New("must not hold spaces, control characters or commas: an HTTP header carries it, and proxy_keys, a comma-separated list, starts with it")
+		return errors.New("must not hold spaces, control characters or commas: an HTTP header carries it, and lists are separated by commas")
 	}
 	return nil
 }

@@ -61,7 +61,9 @@ var table = []Entry{
 		func(c *Config) *time.Duration { return &c.WriteTimeout }),
 	seconds("SERVER_IDLE_TIMEOUT", 120, 86400, "How long a client's idle connection is kept.",
 		func(c *Config) *time.Duration { return &c.IdleTimeout }),
-	seconds("SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", 10, 3600, "How long requests in flight may go on after SIGTERM or SIGINT.",
+	number("SERVER_SHUTDOWN_DELAY", "server", 5, 0, 600, "seconds", "How long a node of a fleet goes on accepting after SIGTERM, while /readyz says no, so that load balancers leave it first. A single node does not wait.",
+		func(c *Config, n int64) { c.ShutdownDelay = time.Duration(n) * time.Second }),
+	seconds("SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", 10, 86400, "How long requests in flight, live streams included, may go on after that; then they are ended with an error. Behind a load balancer give it minutes, as the compose files and the chart do. A second signal ends the process at once.",
 		func(c *Config) *time.Duration { return &c.GracefulShutdownTimeout }),
 	number("MAX_CONCURRENT_REQUESTS", "server", 100, 1, 1_000_000, "", "Proxied requests served at the same time; a few more wait shortly, the rest get 429 or 503 with Retry-After.",
 		func(c *Config, n int64) { c.MaxConcurrentRequests = int(n) }),
@@ -108,6 +110,19 @@ var table = []Entry{
 	flag("ALLOW_CREDENTIALS", "cors", "Let cross-origin requests carry cookies. Not with the origin *.",
 		func(c *Config) *bool { return &c.CORS.AllowCredentials }),
 
+	number("METRICS_PORT", "signals", 0, 0, 65535, "", "Port that serves Prometheus metrics at /metrics, without a login, on the address of HOST. 0 opens none.",
+		func(c *Config, n int64) { c.Metrics.Port = int(n) }),
+	secretText("METRICS_TOKEN", "signals", "1 to 512 bytes without spaces and commas", "Bearer token that opens /metrics on the main port. Empty: it is not served there.",
+		func(c *Config, t secret.Text) error { c.Metrics.Token = t; return checkAuthKey(t) }),
+	text("OTEL_EXPORTER_OTLP_ENDPOINT", "signals", "", "an http or https URL", "OpenTelemetry collector that gets traces of requests by OTLP over HTTP, at /v1/traces below this URL, such as http://collector:4318. Empty traces nothing.",
+		func(c *Config, s string) (err error) { c.Tracing.Endpoint, err = parseEndpoint(s); return err }),
+	secretText("OTEL_EXPORTER_OTLP_HEADERS", "signals", "name=value, several parted by commas", "HTTP headers for the collector, such as its credentials. Values may be percent-encoded.",
+		func(c *Config, t secret.Text) (err error) { c.Tracing.Headers, err = parseHeaders(t); return err }),
+	text("OTEL_TRACES_SAMPLER_ARG", "signals", "0.1", "0 to 1", "Share of the requests that are traced. A request that comes with a trace (W3C traceparent) follows that.",
+		func(c *Config, s string) (err error) { c.Tracing.Ratio, err = parseRatio(s); return err }),
+	text("OTEL_SERVICE_NAME", "signals", "gpt-load", "text", "Name of this installation in traces.",
+		func(c *Config, s string) error { c.Tracing.Service = s; return nil }),
+
 	choice("LOG_LEVEL", "info", []string{"debug", "info", "warn", "error"}, "Least level that is logged.",
 		func(c *Config) *string { return &c.Log.Level }),
 	choice("LOG_FORMAT", "text", []string{"text", "json"}, "text for people, json for collectors.",
@@ -116,6 +131,10 @@ var table = []Entry{
 		func(c *Config) *bool { return &c.Log.ToFile }),
 	fromDataDir(text("LOG_FILE_PATH", "logs", "", "a path", "The log file.",
 		func(c *Config, s string) error { c.Log.FilePath = s; return nil }), "logs/app.log"),
+	choice("ACCESS_LOG", "off", []string{"off", "text", "json"}, "One line for each proxied request on the standard output, with the request id.",
+		func(c *Config) *string { return &c.AccessLog.Format }),
+	number("ACCESS_LOG_SAMPLE", "logs", 100, 0, 100, "percent", "Share of the requests that went well in the access log. All others are always in it.",
+		func(c *Config, n int64) { c.AccessLog.Sample = float64(n) / 100 }),
 }
 
 func text(name, section, def, allowed, doc string, apply func(*Config, string) error) Entry {

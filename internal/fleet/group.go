@@ -41,7 +41,7 @@ type Group struct {
 	Description string
 	Kind        GroupKind
 	Channel     Channel
-	Sort        int // ascending order of display
+	Sort        int // ascending order of display, from -MaxSort to MaxSort
 
 	Upstreams      []Upstream // standard only, at least one with a weight above 0
 	ProxyKeys      []secret.Text

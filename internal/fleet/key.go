@@ -31,8 +31,14 @@ type Key struct {
 	Failures int      // consecutive counted failures
 	// Cooldowns are the rests that are not over yet, at most one for each model.
 	Cooldowns []Cooldown
+	// Weight is how often the key is chosen, of one with weight 1: 1 to 100.
+	Weight    int
+	Notes     string   // at most 500 characters
+	Tags      []string // at most 10 of at most 40 letters, digits and - _ . :
 	CreatedAt time.Time
 	UpdatedAt time.Time // of the state
+	// OperatorAt is when an operator last decided on the state or the rests. What a node knew of these before is over.
+	OperatorAt time.Time
 }
 
 // Cooldown rests a key until a time, for one model or for all.
@@ -53,7 +59,11 @@ type KeyChange struct {
 	Failures int
 	// Cooldowns are all rests of the key that are not over.
 	Cooldowns []Cooldown
-	At        time.Time
+	// Reset says that an operator ended the rests that are not among Cooldowns; failures stand.
+	Reset bool
+	At    time.Time
+	// Class is that of the verdict, for who wants to know why; empty for an operator's act.
+	Class Class
 }
 
 // KeyCounts are the keys of a group by what they can do now.

@@ -32,7 +32,7 @@ const (
 	MaxModelName      = 256      // bytes
 	MaxProbePath      = 2048     // bytes
 	MaxProbePayload   = 64 << 10 // bytes
-	maxSort           = 1_000_000
+	MaxSort           = 1_000_000
 )
 
 // HeaderVariables are what the value of a header rule may hold as ${NAME}.
@@ -98,8 +98,8 @@ func (v *groupValidator) identity() {
 	if !slices.Contains(Channels, g.Channel) {
 		v.fault("channel", "must be one of openai, openai-response, gemini and anthropic, not %q", clip(string(g.Channel)))
 	}
-	if g.Sort < -maxSort || g.Sort > maxSort {
-		v.fault("sort", "must be from %d to %d", -maxSort, maxSort)
+	if g.Sort < -MaxSort || g.Sort > MaxSort {
+		v.fault("sort", "must be from %d to %d", -MaxSort, MaxSort)
 	}
 	for _, other := range v.rules.Groups {
 		if other.ID != g.ID || g.ID == 0 {

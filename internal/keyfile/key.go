@@ -79,7 +79,7 @@ func (k *Key) fault() string {
 		return fmt.Sprintf("notes must be a text of at most %d characters", MaxNotes)
 	case len(k.Tags) > MaxTags:
 		return fmt.Sprintf("tags are %d; the limit is %d", len(k.Tags), MaxTags)
-	case slices.ContainsFunc(k.Tags, func(tag string) bool { return !isTag(tag) }):
+	case slices.ContainsFunc(k.Tags, func(tag string) bool { return !IsTag(tag) }):
 		return fmt.Sprintf("each of the tags must have 1 to %d letters, digits and - _ . :", MaxTag)
 	case k.State != "" && k.State != fleet.KeyActive && k.State != fleet.KeyInvalid && k.State != fleet.KeyDisabled:
 		return "state must be active, invalid or disabled"
@@ -100,7 +100,8 @@ func (k *Key) fault() string {
 	return ""
 }
 
-func isTag(tag string) bool {
+// IsTag reports whether a text can be a tag.
+func IsTag(tag string) bool {
 	return tag != "" && utf8.RuneCountInString(tag) <= MaxTag && !strings.ContainsFunc(tag, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.:", r)
 	})

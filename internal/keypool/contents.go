@@ -1,18 +1,16 @@
 package keypool
 
 import (
-	"strings"
 	"time"
 
 	"gpt-load/internal/fleet"
-	"gpt-load/internal/secret"
 )
 
 // keysPerLock bounds how long a bulk change keeps verdicts waiting: about 0.1 ms.
 const keysPerLock = 256
 
 // Put adds keys, or sets those that are there to what a store or an operator says. A key that stays keeps its
-// cool-downs; those listed with it are added.
+// cool-downs, unless an operator decided since; those listed with it are added.
 func (p *Pool) Put(keys ...fleet.Key) {
 	for len(keys) > 0 {
 		portion := keys[:min(len(keys), keysPerLock)]
@@ -34,7 +32,7 @@ func (p *Pool) Remove(ids ...fleet.KeyID) {
 		p.mu.Lock()
 		for _, id := range portion {
 			p.touchID(id)
-			if i, ok := p.index[id]; ok {
+			if i, ok := p.index.find(id); ok {
 				p.remove(i, p.slots.at(i))
 			}
 		}
@@ -101,11 +99,12 @@ func (p *Pool) removeUnloaded() {
 // Apply takes a change that was decided elsewhere: by an operator, by validation or by another node. A change
 // to invalid leaves a disabled key disabled. A change to active that lists cool-downs is another node's report
 // of a rest: it rests the key if it is active and revives nothing. A change to active without cool-downs is a
-// restoration: the key is used again at once. Rests are never shortened otherwise.
+// restoration: the key is used again at once. A reset ends the rests of an active key that it does not list. Rests are never shortened
+// otherwise.
 func (p *Pool) Apply(c fleet.KeyChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i, ok := p.index[c.KeyID]; ok {
+	if i, ok := p.index.find(c.KeyID); ok {
 		p.apply(i, c)
 	}
 }
@@ -114,11 +113,11 @@ func (p *Pool) Apply(c fleet.KeyChange) {
 func (p *Pool) Hear(c fleet.KeyChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[c.KeyID]
+	i, ok := p.index.find(c.KeyID)
 	if !ok {
 		return
 	}
-	rest := c.State == fleet.KeyActive && len(c.Cooldowns) > 0
+	rest := c.State == fleet.KeyActive && len(c.Cooldowns) > 0 && !c.Reset
 	if rest || c.At.UnixNano() >= p.slots.at(i).updatedAt {
 		p.apply(i, c)
 	}
@@ -130,9 +129,18 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 	switch {
 	case to == stateInvalid && s.state == stateDisabled:
 		return
+	case to == stateActive && c.Reset:
+		if s.state != stateActive {
+			return
+		}
+		p.dropRests(s)
+		p.refresh(i, s, nil)
+		p.change++
+		p.coolAll(i, c.Cooldowns)
+		s.tidy()
 	case to == stateActive && len(c.Cooldowns) > 0:
 		if s.state == stateActive {
-			s.failures = max(s.failures, int32(c.Failures))
+			s.setFailures(max(s.failures(), int32(c.Failures)))
 			p.coolAll(i, c.Cooldowns)
 			s.tidy()
 		}
@@ -141,8 +149,9 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 			p.dropRests(s)
 		}
 		p.setState(i, s, to)
-		s.failures = int32(c.Failures)
+		s.setFailures(int32(c.Failures))
 		s.explain(c.Reason, clipEvidence(c.Evidence))
+		p.tally.count(s)
 	}
 	s.updatedAt = max(s.updatedAt, nanosOf(c.At))
 	p.touch(s)
@@ -153,7 +162,7 @@ func (p *Pool) apply(i uint32, c fleet.KeyChange) {
 func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[id]
+	i, ok := p.index.find(id)
 	if !ok {
 		return fleet.KeyChange{}, false
 	}
@@ -161,42 +170,46 @@ func (p *Pool) Restore(id fleet.KeyID, now time.Time) (fleet.KeyChange, bool) {
 	if s.state != stateInvalid {
 		return fleet.KeyChange{}, false
 	}
-	s.failures = 0
+	s.setFailures(0)
 	s.explain("", "")
 	p.setState(i, s, stateActive)
+	p.tally.count(s)
 	change := p.changeOf(s, now.UnixNano())
-	s.updatedAt = s.stamp
+	s.updatedAt = s.stamp()
+	change.Class = fleet.ClassOK
 	return change, true
 }
 
 func (p *Pool) put(k *fleet.Key) {
-	i, known := p.index[k.ID]
+	i, known := p.index.find(k.ID)
 	if !known {
 		i = p.slots.take()
-		p.index[k.ID] = i
 		p.makeRoom()
 	}
 	s := p.slots.at(i)
-	if c := p.slots.credential(i); c == nil || !c.value.Equal(k.Value) {
-		// Cloned, because a key may be cut out of a whole import that must not stay in memory with it.
-		p.slots.setCredential(i, &credential{id: k.ID, value: secret.New(strings.Clone(k.Value.Reveal()))})
-	}
+	p.slots.fill(i, k.ID, k.Value)
 	if !known {
 		s.id, s.state = k.ID, stateOf(k.State)
+		p.index.add(k.ID, i)
 		p.counts[s.state]++
 	}
+	p.weigh(i, s, weightOf(k.Weight))
+	decided := known && nanosOf(k.OperatorAt) > s.updatedAt
+	if decided {
+		p.dropRests(s)
+	}
 	s.load = p.load
-	s.createdAt = nanosOf(k.CreatedAt)
 	s.updatedAt = max(s.updatedAt, nanosOf(k.UpdatedAt))
 	// The failures of a key that stays active are counted here and stored only with its next change of state.
-	if to := stateOf(k.State); !known || to != stateActive || s.state != stateActive {
-		s.failures = int32(k.Failures)
+	if to := stateOf(k.State); !known || decided || to != stateActive || s.state != stateActive {
+		s.setFailures(int32(k.Failures))
 	}
 	p.setState(i, s, stateOf(k.State))
 	if s.state == stateActive {
 		p.coolAll(i, k.Cooldowns)
 	}
 	s.explain(k.Reason, clipEvidence(k.Evidence))
+	p.tally.count(s)
 }
 
 // coolAll rests a key as a list of cool-downs says. Those that are over already end with the next choice.
@@ -210,17 +223,11 @@ func (p *Pool) coolAll(i uint32, cooldowns []fleet.Cooldown) {
 	}
 }
 
-// makeRoom lets every bitmap reach the slots that exist. It doubles them, so that a million keys cost twenty copies.
+// makeRoom lets the turns reach the slots that exist. It doubles them, so that a million keys cost twenty copies.
 func (p *Pool) makeRoom() {
 	size := p.base.usable.Load().size()
-	if int(p.slots.used) <= size {
-		return
-	}
-	p.base.usable.Store(p.base.usable.Load().copyTo(2 * size))
-	for _, l := range p.lanes {
-		if usable := l.usable.Load(); usable != nil {
-			l.usable.Store(usable.copyTo(2 * size))
-		}
+	if int(p.slots.used) > size {
+		p.eachTurns(func(t *turns) *turns { return t.copyTo(2 * size) })
 	}
 }
 
@@ -238,9 +245,66 @@ func (p *Pool) setState(i uint32, s *slot, to state) {
 
 func (p *Pool) remove(i uint32, s *slot) {
 	p.setState(i, s, stateDisabled)
+	p.tally.count(s)
 	p.counts[stateDisabled]--
-	delete(p.index, s.id)
+	p.index.remove(s.id)
+	p.weigh(i, s, 0)
 	p.slots.release(i)
+}
+
+// maxWeight is the bound that fleet.Key states.
+const maxWeight = 100
+
+// weightOf clips a weight from outside; 0 is none that was said.
+func weightOf(w int) uint8 { return uint8(min(max(w, 1), maxWeight)) } // #nosec G115 -- clipped
+
+// weigh moves a key to another weight, or takes it out with 0; then its state says again whether it can be chosen.
+func (p *Pool) weigh(i uint32, s *slot, weight uint8) {
+	if s.weight == weight {
+		return
+	}
+	if weight > 0 {
+		if p.keysOf[weight]++; p.keysOf[weight] == 1 {
+			p.fitTurns()
+		}
+	}
+	if old := s.weight; old > 0 {
+		p.eachTurns(func(t *turns) *turns {
+			t.put(i, uint32(old), false)
+			return t
+		})
+		if p.keysOf[old]--; p.keysOf[old] == 0 {
+			p.fitTurns()
+		}
+	}
+	s.weight = weight
+}
+
+// fitTurns makes the turns of all lanes have the weights that keys have.
+func (p *Pool) fitTurns() {
+	p.eachTurns(func(t *turns) *turns {
+		for weight, keys := range p.keysOf {
+			if keys > 0 && !t.has(uint32(weight)) {
+				t = t.with(uint32(weight))
+			}
+		}
+		for weight, keys := range p.keysOf {
+			if keys == 0 {
+				t = t.without(uint32(weight))
+			}
+		}
+		return t
+	})
+}
+
+// eachTurns changes or replaces the turns of every lane that has some of its own.
+func (p *Pool) eachTurns(change func(*turns) *turns) {
+	p.base.usable.Store(change(p.base.usable.Load()))
+	for _, l := range p.lanes {
+		if t := l.usable.Load(); t != nil {
+			l.usable.Store(change(t))
+		}
+	}
 }
 
 // touch tells a running Replace that it knows older news of a key.

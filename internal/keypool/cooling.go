@@ -14,8 +14,8 @@ func (p *Pool) cool(i uint32, l *lane, until, guess int64, reason string) (moved
 	r := s.restIn(l)
 	switch {
 	case r == nil:
-		r = &rest{next: s.rests, lane: l, slot: i}
-		s.rests = r
+		r = &rest{next: s.rests(), lane: l, slot: i}
+		s.troubled().rests = r
 		l.rests++
 	case r.lapsed:
 		p.lapsed.remove(r.place)
@@ -62,7 +62,7 @@ func (p *Pool) endRest(r *rest) {
 
 // forget takes a rest that is in no heap out of its key.
 func (p *Pool) forget(s *slot, r *rest) {
-	for link := &s.rests; *link != nil; link = &(*link).next {
+	for link := &s.trouble.rests; *link != nil; link = &(*link).next {
 		if *link == r {
 			*link = r.next
 			break
@@ -74,8 +74,7 @@ func (p *Pool) forget(s *slot, r *rest) {
 
 // dropRests forgets every rest of a key, which only an active key has.
 func (p *Pool) dropRests(s *slot) {
-	for s.rests != nil {
-		r := s.rests
+	for r := s.rests(); r != nil; r = s.rests() {
 		if r.lapsed {
 			p.lapsed.remove(r.place)
 		} else {
@@ -95,7 +94,7 @@ func (p *Pool) refresh(i uint32, s *slot, l *lane) {
 		refreshLane(i, s, l, usable)
 		return
 	}
-	p.base.usable.Load().put(i, usable)
+	p.base.usable.Load().put(i, uint32(s.weight), usable)
 	for _, l := range p.lanes {
 		refreshLane(i, s, l, usable)
 	}
@@ -107,7 +106,7 @@ func refreshLane(i uint32, s *slot, l *lane, usable bool) {
 	case len(l.resting) == 0:
 		l.usable.Store(nil) // the base lane's are the same from now on
 	default:
-		usableHere.put(i, usable && !s.restsIn(l))
+		usableHere.put(i, uint32(s.weight), usable && !s.restsIn(l))
 	}
 }
 
@@ -205,7 +204,7 @@ func (c *comeback) in(h restHeap, from int) {
 	s := c.pool.slots.at(h[from].r.slot)
 	if !c.tried.has(s.id) {
 		back := h[from].due
-		for r := s.rests; r != nil; r = r.next {
+		for r := s.rests(); r != nil; r = r.next {
 			if !r.lapsed && (r.lane == c.lane || r.lane == &c.pool.base) {
 				back = max(back, r.until)
 			}
@@ -225,7 +224,7 @@ const keepFrom = 30 * time.Second
 // cooldowns lists the rests of a key that run at a time.
 func (p *Pool) cooldowns(s *slot, at int64) []fleet.Cooldown {
 	var list []fleet.Cooldown
-	for r := s.rests; r != nil; r = r.next {
+	for r := s.rests(); r != nil; r = r.next {
 		if r.lapsed || r.until <= at || r.lane != &p.base && r.lane.model == "" {
 			continue
 		}

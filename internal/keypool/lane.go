@@ -10,15 +10,15 @@ import (
 // lane is the view that the requests of one model have of the keys: which can be used now, and whose turn it
 // is. The base lane is that of every model without a lane of its own; a rest in it is a rest for all models.
 type lane struct {
-	// cursor is the slot whose turn is next. It is written by every choice, so it shares no cache line.
+	// cursor is the place whose turn is next. It is written by every choice, so it shares no cache line.
 	_      [64]byte
-	cursor atomic.Uint32
-	_      [60]byte
+	cursor atomic.Uint64
+	_      [56]byte
 
 	model string // empty for the base lane and for shared lanes
 	// usable are the keys that can be chosen now. It is nil while nothing rests in this lane: then those of
 	// the base lane are the same.
-	usable  atomic.Pointer[bitmap]
+	usable  atomic.Pointer[turns]
 	resting restHeap
 	rests   int   // running and lapsed ones
 	lastUse int64 // when the last rest began or ended

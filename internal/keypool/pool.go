@@ -24,23 +24,26 @@ type Pool struct {
 	base lane
 
 	mu     sync.Mutex // guards all below, and every write to slots, lanes and directory
-	index  map[fleet.KeyID]uint32
+	index  index
 	lanes  []*lane // all but the base lane
 	lapsed restHeap
 	counts [states]int
+	keysOf [maxWeight + 1]int // by weight
+	tally  reasonTally
 	change uint64 // goes up with every change that Soonest could see
 
 	loading sync.Mutex // one Replace at a time
-	load    uint32     // number of the last Replace, 0 before the first
+	load    uint8      // number of the last Replace, 0 before the first
 	touched map[fleet.KeyID]struct{}
 }
 
 // NewPool makes an empty pool for the keys of one group.
 func NewPool(id fleet.GroupID) *Pool {
-	p := &Pool{id: id, slots: newSlots(), index: make(map[fleet.KeyID]uint32)}
+	slots := newSlots()
+	p := &Pool{id: id, slots: slots, index: index{slots: slots}}
 	p.directory.Store(&directory{byModel: map[string]*lane{}})
-	p.base.usable.Store(newBitmap(0))
-	p.base.cursor.Store(unset | rand.Uint32())
+	p.base.usable.Store(newTurns(0))
+	p.base.cursor.Store(unset | uint64(rand.Uint32()))
 	p.due.Store(math.MaxInt64)
 	return p
 }
@@ -82,7 +85,7 @@ const drainPerLook = 64
 func (p *Pool) Usable(model string, tried *Tried, now time.Time) bool {
 	at := now.UnixNano()
 	l := p.laneOf(model)
-	if _, found := p.find(p.usableIn(l), l.cursor.Load(), tried); found != nil {
+	if _, found := p.find(p.usableIn(l), cursor(l.cursor.Load()), tried); found != nil {
 		return true
 	}
 	if at < p.due.Load() {
@@ -100,58 +103,53 @@ func (p *Pool) Usable(model string, tried *Tried, now time.Time) bool {
 func (p *Pool) take(l *lane, tried *Tried, at int64) (Pick, bool) {
 	for {
 		from := l.cursor.Load()
-		i, found := p.find(p.usableIn(l), from, tried)
+		place, found := p.find(p.usableIn(l), cursor(from), tried)
 		if found == nil {
 			return Pick{}, false
 		}
-		if l.cursor.CompareAndSwap(from, i+1) {
-			return Pick{KeyID: found.id, Value: found.value, slot: i, at: at}, true
+		if l.cursor.CompareAndSwap(from, uint64(place)+1) {
+			return Pick{KeyID: found.id, Value: found.value(), slot: place.slot(), at: at}, true
 		}
 	}
 }
 
-func (p *Pool) usableIn(l *lane) *bitmap {
+func (p *Pool) usableIn(l *lane) *turns {
 	if usable := l.usable.Load(); usable != nil {
 		return usable
 	}
 	return p.base.usable.Load()
 }
 
-// unset marks the cursor of a pool from which nothing was chosen yet. The other bits are random, so that the
-// nodes of a fleet do not all begin with the same key.
-const unset = 1 << 31
-
-// find goes once around the slots, beginning at from, for a usable key that is not in tried. It passes over
-// at most the keys of tried and those that are being removed at this moment.
-func (p *Pool) find(usable *bitmap, from uint32, tried *Tried) (uint32, *credential) {
+// find looks for the usable key whose turn it is from a place on and that is not in tried: in what is left of the round, and in as
+// many rounds as it takes for every key to have had a turn. In each it passes over at most the keys of tried and
+// those that are being removed at this moment.
+func (p *Pool) find(usable *turns, from cursor, tried *Tried) (cursor, *credential) {
+	round, slot := from.round(), from.slot()
 	if from&unset != 0 {
-		from = (from &^ unset) % uint32(usable.size())
+		slot %= uint32(usable.size()) // #nosec G115 -- slots are counted in 32 bits
 	}
-	if i, found := p.findBetween(usable, from, math.MaxUint32, tried); found != nil {
-		return i, found
-	}
-	return p.findBetween(usable, 0, from, tried)
-}
-
-func (p *Pool) findBetween(usable *bitmap, from, end uint32, tried *Tried) (uint32, *credential) {
-	for {
-		i, ok := usable.next(from)
-		if !ok || i >= end {
-			return 0, nil
+	for range usable.rounds() + 1 {
+		for {
+			i, ok := usable.next(round, slot)
+			if !ok {
+				break
+			}
+			if c := p.slots.credential(i); c != nil && !tried.has(c.id) {
+				return cursorAt(round, i), c
+			}
+			slot = i + 1
 		}
-		if c := p.slots.credential(i); c != nil && !tried.has(c.id) {
-			return i, c
-		}
-		from = i + 1
+		round, slot = round+1, 0
 	}
+	return 0, nil
 }
 
 // look clears away what ended until a key for the model is found; the caller holds the lock.
-func (p *Pool) look(model string, tried *Tried, at int64) (uint32, *credential) {
+func (p *Pool) look(model string, tried *Tried, at int64) (cursor, *credential) {
 	for {
 		more := p.drain(at, drainPerLook)
 		l := p.laneOf(model)
-		if i, found := p.find(p.usableIn(l), l.cursor.Load(), tried); found != nil || !more {
+		if i, found := p.find(p.usableIn(l), cursor(l.cursor.Load()), tried); found != nil || !more {
 			return i, found
 		}
 	}
@@ -161,7 +159,7 @@ func (p *Pool) look(model string, tried *Tried, at int64) (uint32, *credential) 
 func (p *Pool) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.index)
+	return p.index.count
 }
 
 // ID is the group whose keys these are.
@@ -181,20 +179,20 @@ func (p *Pool) Counts(now time.Time) fleet.KeyCounts {
 }
 
 // Get returns the live standing of a key. Its cool-downs are those that still run at now; rests in lanes that
-// several models share have no name and are left out.
+// several models share have no name and are left out. CreatedAt is not kept.
 func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[id]
+	i, ok := p.index.find(id)
 	if !ok {
 		return fleet.Key{}, false
 	}
 	s := p.slots.at(i)
 	key := fleet.Key{
-		ID: id, GroupID: p.id, Value: p.slots.credential(i).value,
-		State: s.state.word(), Failures: int(s.failures),
+		ID: id, GroupID: p.id, Value: p.slots.credential(i).value(),
+		State: s.state.word(), Failures: int(s.failures()),
 		Cooldowns: p.cooldowns(s, now.UnixNano()),
-		CreatedAt: timeOf(s.createdAt), UpdatedAt: timeOf(max(s.updatedAt, s.stamp)),
+		UpdatedAt: timeOf(s.stamp()),
 	}
 	key.Reason, key.Evidence = s.why()
 	return key, true
@@ -205,11 +203,11 @@ func (p *Pool) Get(id fleet.KeyID, now time.Time) (fleet.Key, bool) {
 func (p *Pool) Lookup(id fleet.KeyID, now time.Time) (Pick, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i, ok := p.index[id]
+	i, ok := p.index.find(id)
 	if !ok {
 		return Pick{}, false
 	}
-	return Pick{KeyID: id, Value: p.slots.credential(i).value, slot: i, at: now.UnixNano()}, true
+	return Pick{KeyID: id, Value: p.slots.credential(i).value(), slot: i, at: now.UnixNano()}, true
 }
 
 // The span of time that nanoseconds since 1970 can tell.

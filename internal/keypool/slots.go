@@ -7,12 +7,6 @@ import (
 	"gpt-load/internal/secret"
 )
 
-// credential is what a choice needs of a key. It never changes: a new value is a new credential.
-type credential struct {
-	id    fleet.KeyID
-	value secret.Text
-}
-
 type state uint8
 
 const (
@@ -46,52 +40,95 @@ const (
 
 // slot is what the pool knows of the key in one place. Only marks may be read without the pool's lock.
 type slot struct {
-	id       fleet.KeyID // 0: the place is free
-	marks    atomic.Uint32
-	state    state
-	failures int32
+	id        fleet.KeyID // 0: the place is free
+	updatedAt int64       // nanoseconds since 1970, like every int64 time in this package
+	trouble   *trouble    // nil when there is nothing to say
+	marks     atomic.Uint32
 	// load is the Replace in which the store last named this key, or in which the key was added.
-	load      uint32
-	rests     *rest
-	standing  *standing // nil when there is nothing to say
-	createdAt int64     // nanoseconds since 1970, like every int64 time in this package
-	updatedAt int64
-	stamp     int64 // of the newest change that was told
+	load    uint8
+	state   state
+	tallied uint8 // see reasonTally
+	weight  uint8 // 1 to maxWeight
 }
 
-// standing is what is known of the few keys that had trouble.
-type standing struct {
-	reason      string
-	evidence    string
-	lastFailure int64
+// trouble is what is known of the few keys that had any.
+type trouble struct {
+	rests            *rest
+	failures         int32
+	lastFailure      int64
+	reason, evidence string
+	stamp            int64 // of the newest change that was told
+}
+
+// troubled returns what is known of the key's trouble, to be changed; tidy drops it when it says nothing.
+func (s *slot) troubled() *trouble {
+	if s.trouble == nil {
+		s.trouble = &trouble{}
+	}
+	return s.trouble
+}
+
+func (s *slot) rests() *rest {
+	if s.trouble == nil {
+		return nil
+	}
+	return s.trouble.rests
+}
+
+func (s *slot) failures() int32 {
+	if s.trouble == nil {
+		return 0
+	}
+	return s.trouble.failures
+}
+
+// setFailures is followed by tidy.
+func (s *slot) setFailures(n int32) {
+	if n != s.failures() {
+		s.troubled().failures = n
+	}
+}
+
+// stamp is that of the newest change that was told, or of one that came later.
+func (s *slot) stamp() int64 {
+	if s.trouble == nil {
+		return s.updatedAt
+	}
+	return max(s.updatedAt, s.trouble.stamp)
+}
+
+func (s *slot) setStamp(at int64) {
+	if s.trouble == nil {
+		s.updatedAt = at
+	} else {
+		s.trouble.stamp = at
+	}
 }
 
 // explain sets why the key is where it is, and forgets it when all is well.
 func (s *slot) explain(reason, evidence string) {
-	switch {
-	case s.standing != nil:
-		s.standing.reason, s.standing.evidence = reason, evidence
-	case reason != "" || evidence != "":
-		s.standing = &standing{reason: reason, evidence: evidence}
+	if s.trouble != nil || reason != "" || evidence != "" {
+		s.troubled().reason, s.trouble.evidence = reason, evidence
 	}
 	s.tidy()
 }
 
-// tidy drops a standing that says nothing and sets the marks anew.
+// tidy drops trouble that says nothing and sets the marks anew.
 func (s *slot) tidy() {
-	if s.standing != nil && s.failures == 0 {
-		s.standing.lastFailure = 0
-		if s.standing.reason == "" && s.standing.evidence == "" {
-			s.standing = nil
-		}
-	}
 	var marks uint32
-	if s.failures > 0 {
-		marks |= markFailing
-	}
-	for r := s.rests; r != nil; r = r.next {
-		if r.lapsed && !r.proven {
-			marks |= markUnproven
+	if t := s.trouble; t != nil {
+		if t.failures == 0 {
+			t.lastFailure = 0
+		} else {
+			marks |= markFailing
+		}
+		for r := t.rests; r != nil; r = r.next {
+			if r.lapsed && !r.proven {
+				marks |= markUnproven
+			}
+		}
+		if t.rests == nil && t.failures == 0 && t.reason == "" && t.evidence == "" {
+			s.updatedAt, s.trouble = s.stamp(), nil
 		}
 	}
 	if marks != s.marks.Load() {
@@ -100,15 +137,15 @@ func (s *slot) tidy() {
 }
 
 func (s *slot) why() (reason, evidence string) {
-	if s.standing == nil {
+	if s.trouble == nil {
 		return "", ""
 	}
-	return s.standing.reason, s.standing.evidence
+	return s.trouble.reason, s.trouble.evidence
 }
 
 // restIn finds the rest of a lane, running or lapsed.
 func (s *slot) restIn(l *lane) *rest {
-	for r := s.rests; r != nil; r = r.next {
+	for r := s.rests(); r != nil; r = r.next {
 		if r.lane == l {
 			return r
 		}
@@ -137,6 +174,8 @@ type slots struct {
 	chunks atomic.Pointer[[]chunk]
 	used   uint32   // slots handed out so far, free ones included
 	free   []uint32 // slots of removed keys
+	// credentials are those in the chunks.
+	credentials credentials
 }
 
 func newSlots() *slots {
@@ -163,8 +202,21 @@ func (t *slots) credential(i uint32) *credential {
 	return chunks[i/chunkSlots].credentials[i%chunkSlots].Load()
 }
 
-func (t *slots) setCredential(i uint32, c *credential) {
+func (t *slots) place(i uint32, c *credential) {
 	(*t.chunks.Load())[i/chunkSlots].credentials[i%chunkSlots].Store(c)
+}
+
+// fill puts a key's value into its slot, unless it is there.
+func (t *slots) fill(i uint32, id fleet.KeyID, value secret.Text) {
+	old := t.credential(i)
+	if old != nil && old.value().Equal(value) {
+		return
+	}
+	t.place(i, t.credentials.make(id, value.Reveal()))
+	if old == nil {
+		t.credentials.alive++
+	}
+	t.credentials.tidy(t)
 }
 
 // take hands out a slot: the one freed last, or a new one.
@@ -187,9 +239,11 @@ func (t *slots) take() uint32 {
 
 // release takes a slot back.
 func (t *slots) release(i uint32) {
-	t.setCredential(i, nil)
+	t.place(i, nil)
+	t.credentials.alive--
+	t.credentials.tidy(t)
 	s := t.at(i)
-	s.id, s.state, s.failures, s.standing, s.createdAt, s.updatedAt, s.stamp = 0, stateActive, 0, nil, 0, 0, 0
+	s.id, s.state, s.trouble, s.updatedAt, s.weight = 0, stateActive, nil, 0, 0
 	s.tidy()
 	t.free = append(t.free, i)
 }

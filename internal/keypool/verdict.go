@@ -27,9 +27,9 @@ func (p *Pool) Success(pick Pick, model string, now time.Time) {
 	if _, s = p.slotOf(pick); s == nil || s.state != stateActive {
 		return
 	}
-	s.failures = 0
+	s.setFailures(0)
 	l := p.laneOf(model)
-	for r := s.rests; r != nil; r = r.next {
+	for r := s.rests(); r != nil; r = r.next {
 		if r.lapsed && (r.lane == l || r.lane == &p.base) && pick.at >= r.until {
 			r.proven = true
 		}
@@ -61,7 +61,7 @@ func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time)
 	var changed bool
 	switch f.Class {
 	case fleet.ClassKeyDead:
-		s.failures++
+		s.setFailures(s.failures() + 1)
 		p.retire(i, s, f)
 		changed = true
 	case fleet.ClassKeySuspect:
@@ -83,13 +83,14 @@ func (p *Pool) Fault(pick Pick, model string, f Fault, o Options, now time.Time)
 		return fleet.KeyChange{}, false
 	}
 	change := p.changeOf(s, at)
+	change.Class = f.Class
 	// Rests in a lane that models share are not listed, and an active key without rests would be a restoration.
 	return change, change.State != fleet.KeyActive || len(change.Cooldowns) > 0
 }
 
 // slotOf finds the key of a pick, which may have been removed meanwhile and its slot given to another.
 func (p *Pool) slotOf(pick Pick) (uint32, *slot) {
-	i, ok := p.index[pick.KeyID]
+	i, ok := p.index.find(pick.KeyID)
 	if !ok {
 		return 0, nil
 	}
@@ -99,22 +100,21 @@ func (p *Pool) slotOf(pick Pick) (uint32, *slot) {
 // count counts a failure and reports whether it was one too many. Attempts that were under way when the last
 // failure was counted met the same trouble, so they are not counted again.
 func (s *slot) count(pick Pick, o Options, at int64) bool {
-	if s.standing == nil {
-		s.standing = &standing{}
-	}
-	if s.failures > 0 && pick.at < s.standing.lastFailure {
+	t := s.troubled()
+	if t.failures > 0 && pick.at < t.lastFailure {
 		return false
 	}
-	s.failures++
-	s.standing.lastFailure = at
+	t.failures++
+	t.lastFailure = at
 	s.tidy()
-	return o.BlacklistThreshold > 0 && int(s.failures) >= o.BlacklistThreshold
+	return o.BlacklistThreshold > 0 && int(t.failures) >= o.BlacklistThreshold
 }
 
 // retire makes a key invalid.
 func (p *Pool) retire(i uint32, s *slot, f Fault) {
 	p.setState(i, s, stateInvalid)
 	s.explain(f.Reason, clipEvidence(f.Evidence))
+	p.tally.count(s)
 }
 
 // limit rests a rate limited key.
@@ -170,17 +170,18 @@ func (p *Pool) coolFor(i uint32, l *lane, until, guess int64, reason string, at 
 // changeOf describes a key's standing and stamps it. The stamps of one key rise in the order in which its
 // standing changed, so the newest of several changes is the true one, whichever way they travelled.
 func (p *Pool) changeOf(s *slot, at int64) fleet.KeyChange {
-	s.stamp = max(at, s.stamp+int64(time.Microsecond), s.updatedAt+int64(time.Microsecond))
+	stamp := max(at, s.stamp()+int64(time.Microsecond))
+	s.setStamp(stamp)
 	p.touch(s)
 	change := fleet.KeyChange{
 		KeyID: s.id, GroupID: p.id,
-		State: s.state.word(), Failures: int(s.failures),
-		At: timeOf(s.stamp),
+		State: s.state.word(), Failures: int(s.failures()),
+		At: timeOf(stamp),
 	}
 	change.Reason, change.Evidence = s.why()
 	change.Cooldowns = p.cooldowns(s, at)
 	if s.state != stateActive {
-		s.updatedAt = s.stamp // what comes with an older time is older news
+		s.updatedAt = stamp // what comes with an older time is older news
 	}
 	return change
 }

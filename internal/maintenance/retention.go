@@ -27,6 +27,9 @@ type RecordStore interface {
 	ForgetDeletedKeys(ctx context.Context, t time.Time) (forgotten int, err error)
 	// SweepKeyUsage deletes some of what is counted of keys that are gone and returns how many; 0 when there is nothing left.
 	SweepKeyUsage(ctx context.Context) (deleted int, err error)
+	// PruneAudit deletes some events: acts of administrators from before acts, automatic ones from before automatic or beyond the newest
+	// most. It returns how many; 0 when there are none left.
+	PruneAudit(ctx context.Context, acts, automatic time.Time, most int) (deleted int, err error)
 	// ForgetSources forgets how far some of the spools came that delivered nothing since t, and returns how many; 0 when there
 	// are none left.
 	ForgetSources(ctx context.Context, t time.Time) (forgotten int, err error)
@@ -46,6 +49,11 @@ const (
 	deletionsKept = 24 * time.Hour
 	// sourcesKept is how long a node may be away with records in its spool. In a container each start has a new spool.
 	sourcesKept = 90 * 24 * time.Hour
+	// actsKept is how long events stay that an administrator made. automaticKept and mostAutomatic bound those that come by
+	// themselves: a provider that retires every key every hour must not push out who changed what.
+	actsKept      = statsKept
+	automaticKept = 90 * 24 * time.Hour
+	mostAutomatic = 1_000_000
 )
 
 // Retention deletes records that are older than the retention time, and what is left of deleted groups.
@@ -68,6 +76,9 @@ func (r *Retention) runOnce(ctx context.Context) error {
 		return fmt.Errorf("deleting the keys of deleted groups: %w", err)
 	}
 	if err := r.deletedKeys(ctx); err != nil {
+		return err
+	}
+	if err := r.events(ctx); err != nil {
 		return err
 	}
 	if _, err := chunks(ctx, "forgetting spools that are gone", func(ctx context.Context) (int, error) {
@@ -114,6 +125,15 @@ func (r *Retention) deletedKeys(ctx context.Context) error {
 	if err == nil {
 		_, err = chunks(ctx, "deleting the usage of keys that are gone", r.store.SweepKeyUsage)
 	}
+	return err
+}
+
+// events deletes what the audit log does not keep.
+func (r *Retention) events(ctx context.Context) error {
+	at := time.Now()
+	_, err := chunks(ctx, "deleting old events", func(ctx context.Context) (int, error) {
+		return r.store.PruneAudit(ctx, at.Add(-actsKept), at.Add(-automaticKept), mostAutomatic)
+	})
 	return err
 }
 

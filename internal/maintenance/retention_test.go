@@ -22,6 +22,9 @@ type archive struct {
 	sources               int
 	fine                  int // sums by the minute and by key
 	silentSince           time.Time
+	events                int
+	acts, automatic       time.Time // of the last call
+	mostAutomatic         int
 }
 
 func (a *archive) call() error {
@@ -93,6 +96,13 @@ func (a *archive) ForgetSources(_ context.Context, t time.Time) (int, error) {
 	return n, nil
 }
 
+func (a *archive) PruneAudit(_ context.Context, acts, automatic time.Time, most int) (int, error) {
+	a.acts, a.automatic, a.mostAutomatic = acts, automatic, most
+	n := min(a.events, 3)
+	a.events -= n
+	return n, nil
+}
+
 func forDays(n int) func() time.Duration {
 	return func() time.Duration { return time.Duration(n) * 24 * time.Hour }
 }
@@ -123,7 +133,7 @@ func TestRetentionDeletesInChunksAndReturnsTheSpace(t *testing.T) {
 func TestRetentionForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logs := observed()
-		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7, fine: 7}
+		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7, events: 7, fine: 7}
 		begun := time.Now()
 		if err := NewRetention(a, forDays(0), log).runOnce(t.Context()); err != nil {
 			t.Fatal(err)
@@ -134,7 +144,10 @@ func TestRetentionForEver(t *testing.T) {
 		if age := begun.Sub(a.silentSince); age < 89*24*time.Hour || age > 91*24*time.Hour {
 			t.Errorf("spools that were silent for %v were forgotten", age)
 		}
-		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources+a.fine != 0 || logs.Len() != 0 {
+		if day := 24 * time.Hour; begun.Sub(a.acts).Round(day) != 400*day || begun.Sub(a.automatic).Round(day) != 90*day || a.mostAutomatic != 1_000_000 {
+			t.Errorf("acts before %v, automatic events before %v or beyond %d were deleted", a.acts, a.automatic, a.mostAutomatic)
+		}
+		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources+a.events+a.fine != 0 || logs.Len() != 0 {
 			t.Errorf("left: %+v, log %v", a, logs.All())
 		}
 	})

@@ -62,9 +62,8 @@ type validation struct {
 func (v *validation) run(ctx context.Context, r *operation.Run) error {
 	const behindAll = math.MaxInt64
 	for r.Position != behindAll {
-		which := fleet.KeySelection{Group: r.GroupID, State: r.Options.State}
 		limit := min(max(pageRounds*v.group.Settings.KeyValidationConcurrency, shortestPage), longestPage)
-		page, next, err := v.keys.KeysAfter(ctx, which, fleet.KeyID(r.Position), limit)
+		page, next, err := v.keys.KeysAfter(ctx, r.Selection(), fleet.KeyID(r.Position), limit)
 		if err != nil {
 			return fmt.Errorf("listing keys: %w", err)
 		}

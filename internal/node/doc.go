@@ -12,8 +12,14 @@
 // node that holds the lease runs the jobs and brings the records of all nodes to the database. Without Redis the same
 // parts run with the implementations for a node that is alone.
 //
-// Services run side by side until the context ends or one of them fails. Shutdown goes against the direction of the
-// data, under one budget (SERVER_GRACEFUL_SHUTDOWN_TIMEOUT): stop accepting and let requests end, end those
-// that have not, then the polls, then write what is still in memory (key states, request records), then give up leading,
-// because the leader brings its own last records to the database too, then close the store.
+// Services run side by side until the context ends or one of them fails. Shutdown goes against the direction of the data:
+//
+//	SIGTERM         /readyz says no, answers tell their connections to close; everything is still served (SERVER_SHUTDOWN_DELAY)
+//	then            the port is closed, operations are left to other nodes; requests and streams go on
+//	budget over     what still runs is ended with its protocol's error event (SERVER_GRACEFUL_SHUTDOWN_TIMEOUT)
+//	then            the polls end, what is in memory is written (key states, request records), the lease is given up
+//	                last, because the leader brings its own last records to the database too, and the store is closed
+//
+// Idle connections are closed only after the delay: a balancer that has not noticed yet may just be sending the next
+// request on one of them, and nothing tells it that it may repeat that. A single node does not wait, and neither does Ctrl-C.
 package node

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,6 +13,7 @@ import (
 
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/fleet"
+	"gpt-load/internal/metrics"
 	"gpt-load/internal/rediscluster"
 )
 
@@ -110,11 +112,14 @@ func (t *tidings) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange
 func (n *node) receive(m cluster.Message) {
 	switch m.Kind {
 	case kindConfiguration:
+		n.toldConfiguration.Store(m.SentAt.UnixNano())
 		signal(n.staleConfiguration)
 	case kindKeys:
+		n.toldKeys.Store(m.SentAt.UnixNano())
 		signal(n.staleKeys)
 	case kindVerdicts:
 		n.applyVerdicts(m)
+		n.metrics.Propagated(metrics.KindVerdicts, time.Since(m.SentAt))
 	}
 }
 
@@ -141,14 +146,26 @@ func (n *node) applyVerdicts(m cluster.Message) {
 	}
 }
 
-// follow reads what is newer whenever stale says so. A failure is left to the poll, which tells of it.
-func follow(ctx context.Context, stale <-chan struct{}, read func(context.Context) error) error {
+// follow reads what is newer whenever stale says so, and then calls used. A failure is left to the poll, which tells of it.
+func follow(ctx context.Context, stale <-chan struct{}, read func(context.Context) error, used func()) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-stale:
-			_ = read(ctx)
+			if read(ctx) == nil {
+				used()
+			}
+		}
+	}
+}
+
+// propagated measures how long it took until what another node told of was in use here. told is when it did so, 0 when it
+// did not.
+func (n *node) propagated(kind string, told *atomic.Int64) func() {
+	return func() {
+		if at := told.Swap(0); at > 0 {
+			n.metrics.Propagated(kind, time.Since(time.Unix(0, at)))
 		}
 	}
 }

@@ -10,12 +10,13 @@ import (
 
 // heapHeadroom is how much the heap may grow beyond what lives before a collection, in bytes. A node with few keys
 // has some 10 MB alive, and with Go's default would collect every 10 MB: a tenth of the CPU of each request. A node with a
-// million keys has more alive than this and keeps Go's default, so memory is at most the larger of twice what lives and
-// what lives plus the headroom.
+// million keys has more alive than this, and with Go's default would let as much again grow beside it; but what lives are
+// values of keys then, which a collection does not walk through, so it need not be spared.
 const heapHeadroom = 64 << 20
 
 const (
 	usualGCPercent = 100 // Go's default
+	leastGCPercent = 25
 	mostGCPercent  = 1000
 )
 
@@ -45,9 +46,9 @@ func afterEachCollection(stopped *atomic.Bool, f func()) {
 	})
 }
 
-// gcPercent is the GOGC that leaves the headroom above live bytes.
+// gcPercent is the GOGC that leaves the headroom above live bytes, and a quarter of them where that is more.
 func gcPercent(live uint64) int {
-	return min(max(int(heapHeadroom*100/max(live, 1)), usualGCPercent), mostGCPercent)
+	return min(max(int(heapHeadroom*100/max(live, 1)), leastGCPercent), mostGCPercent)
 }
 
 func liveHeap() uint64 {

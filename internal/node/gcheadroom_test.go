@@ -8,7 +8,7 @@ import (
 
 func TestGCPercent(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0: mostGCPercent, 1 << 20: mostGCPercent, 16 << 20: 400, 64 << 20: 100, 1 << 30: 100,
+		0: mostGCPercent, 1 << 20: mostGCPercent, 16 << 20: 400, 64 << 20: 100, 128 << 20: 50, 1 << 30: leastGCPercent,
 	} {
 		if got := gcPercent(live); got != want {
 			t.Errorf("with %d MB alive: %d, want %d", live>>20, got, want)

@@ -28,6 +28,7 @@ const (
 // source is the store that settings, groups and keys are read from: the database, or the local copy while that is away.
 type source struct {
 	current atomic.Pointer[sqlstore.Store]
+	health  *storeHealth
 }
 
 // Revisions, Revision, Settings, Groups, EachKey, KeysSince and Key are those of the store in use.
@@ -36,7 +37,12 @@ func (s *source) Revisions(ctx context.Context) (fleet.Revisions, error) {
 	return s.current.Load().Revisions(ctx)
 }
 
-func (s *source) Revision(ctx context.Context) (int64, error) { return s.current.Load().Revision(ctx) }
+func (s *source) Revision(ctx context.Context) (int64, error) {
+	begun := time.Now()
+	revision, err := s.current.Load().Revision(ctx)
+	s.health.looked(ctx, revision, time.Since(begun), err)
+	return revision, err
+}
 
 func (s *source) Settings(ctx context.Context) (map[string]string, error) {
 	return s.current.Load().Settings(ctx)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -13,11 +14,13 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"gpt-load/internal/accesslog"
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/config"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/maintenance"
+	"gpt-load/internal/metrics"
 	"gpt-load/internal/operation"
 	"gpt-load/internal/proxy"
 	"gpt-load/internal/rediscluster"
@@ -25,6 +28,7 @@ import (
 	"gpt-load/internal/secret"
 	"gpt-load/internal/snapshot"
 	"gpt-load/internal/sqlstore"
+	"gpt-load/internal/tracing"
 	"gpt-load/internal/upstream"
 )
 
@@ -63,14 +67,20 @@ type node struct {
 	verdicts  *keypool.Writer // of verdicts, to the other nodes
 	// What the bus told to look for.
 	staleConfiguration, staleKeys chan struct{}
-	roleChanged                   chan struct{}
-	routes                        *proxy.Routes
-	transports                    *upstream.Transports
-	records                       *requestlog.Recorder
-	proxy                         *proxy.Handler
-	jobs                          *maintenance.Runner
-	operations                    *operation.Service
-	server                        *http.Server
+	// When the last of it was told, in nanoseconds since the epoch; 0 once it is in use.
+	toldConfiguration, toldKeys atomic.Int64
+	roleChanged                 chan struct{}
+	routes                      *proxy.Routes
+	transports                  *upstream.Transports
+	records                     *requestlog.Recorder
+	metrics                     *metrics.Metrics
+	tracer                      *tracing.Tracer // nil when it is off
+	accessLog                   *accesslog.Log  // nil when it is off
+	storeHealth                 storeHealth
+	proxy                       *proxy.Handler
+	jobs                        *maintenance.Runner
+	operations                  *operation.Service
+	server                      *http.Server
 	// endRequests ends the contexts of all requests.
 	endRequests context.CancelCauseFunc
 }
@@ -78,16 +88,17 @@ type node struct {
 // Run starts a node, serves until ctx ends, shuts down and returns. An error says what to change in the words of
 // the configuration.
 func Run(ctx context.Context, o Options) (err error) {
-	n := &node{
-		Options: o, started: time.Now(), id: cluster.NewNodeID(), attached: make(chan struct{}),
-		staleConfiguration: make(chan struct{}, 1), staleKeys: make(chan struct{}, 1),
-		roleChanged: make(chan struct{}, 1),
-	}
+	n := newNode(o)
 	defer keepHeapHeadroom()()
 	if err := n.open(ctx); err != nil {
 		return errors.Join(err, n.close())
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
+	endMetrics, err := n.serveMetrics()
+	if err != nil {
+		return err
+	}
+	defer endMetrics() // the last to go before the parts that it reads
 	// Before the port is open: a load balancer takes a refused connection to another node, and an answer to the client.
 	if err := n.connect(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -102,9 +113,19 @@ func Run(ctx context.Context, o Options) (err error) {
 	return n.serve(ctx, listener)
 }
 
+func newNode(o Options) *node {
+	n := &node{
+		Options: o, started: time.Now(), id: cluster.NewNodeID(), attached: make(chan struct{}),
+		staleConfiguration: make(chan struct{}, 1), staleKeys: make(chan struct{}, 1),
+		roleChanged: make(chan struct{}, 1), metrics: metrics.New(o.Version),
+	}
+	n.source.health = &n.storeHealth
+	return n
+}
+
 // open builds everything. It talks to no server: see connect.
 func (n *node) open(ctx context.Context) (err error) {
-	if n.store, err = sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store")}); err != nil {
+	if n.store, err = sqlstore.Open(ctx, n.Config.DatabaseDSN.Reveal(), sqlstore.Options{Logger: n.Log.Named("store"), Node: string(n.id)}); err != nil {
 		return err
 	}
 	n.source.current.Store(n.store)
@@ -128,14 +149,25 @@ func (n *node) open(ctx context.Context) (err error) {
 	if n.Config.CORS.Enabled {
 		crossOrigin = n.cors().Apply
 	}
+	if a := n.Config.AccessLog; a.Format != "off" {
+		secrets := n.Config.Secrets()
+		n.accessLog = accesslog.New(accesslog.Options{
+			JSON: a.Format == "json", Output: os.Stdout, Sample: a.Sample, Location: n.Config.Location, Log: n.Log.Named("access"),
+			Redact: func(lines string) string { return secret.RedactLine(lines, secrets...) },
+		})
+	}
+	if err := n.openTracing(ctx); err != nil {
+		return err
+	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
 		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
-		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Log: n.Log.Named("proxy"),
+		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, AccessLog: n.accessLog, Tracer: n.tracer, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
 	})
 	n.openJobs()
 	n.openOperations()
+	n.metrics.Read(n.readings)
 	return n.openServer()
 }
 
@@ -154,6 +186,11 @@ func (n *node) openRecords() (err error) {
 // apply brings the stateful parts to a new snapshot, before requests see it.
 func (n *node) apply(_ context.Context, old, current *snapshot.Snapshot) error {
 	n.routes.Sync(current.Groups())
+	groups := make([]fleet.Group, len(current.Groups()))
+	for i, g := range current.Groups() {
+		groups[i] = g.Group
+	}
+	n.metrics.Sync(groups)
 	used := make([]upstream.TransportConfig, 0, len(current.Groups()))
 	for _, g := range current.Groups() {
 		if g.Kind == fleet.KindStandard {
@@ -178,10 +215,10 @@ func (n *node) fingerprint(key secret.Text) string { return n.source.current.Loa
 func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	// Services end by contexts of their own, one after the other: writers must outlive those who write, and the leader's
 	// work those whose records it brings to the database.
-	var http, jobs, writers, leading services
+	var http, operations, jobs, writers, leading services
 	failed, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	for _, s := range []*services{&http, &jobs, &writers, &leading} {
+	for _, s := range []*services{&http, &operations, &jobs, &writers, &leading} {
 		*s = newServices(ctx, stop)
 		defer s.cancel()
 	}
@@ -189,6 +226,9 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	http.run("http server", func(context.Context) error { return ignoreClosed(n.server.Serve(listener)) })
 	if !n.Config.IsSlave {
 		leading.run("leading", func(ctx context.Context) error { return n.lease.Run(ctx, n.lead) })
+	}
+	if n.accessLog != nil {
+		writers.run("access log", n.accessLog.Run)
 	}
 	writers.run("key states", n.journal.Run)
 	writers.run("request records", n.records.Run)
@@ -198,12 +238,14 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	jobs.run("keys", n.feed.Run)
 	jobs.run("bus", func(ctx context.Context) error { return n.bus.Run(ctx, n.receive, n.resync) })
 	jobs.run("configuration by the bus", func(ctx context.Context) error {
-		return follow(ctx, n.staleConfiguration, func(ctx context.Context) error { return n.loader.Reload(ctx, 0) })
+		return follow(ctx, n.staleConfiguration, func(ctx context.Context) error { return n.loader.Reload(ctx, 0) }, n.propagated(metrics.KindConfiguration, &n.toldConfiguration))
 	})
-	jobs.run("keys by the bus", func(ctx context.Context) error { return follow(ctx, n.staleKeys, n.feed.CatchUp) })
+	jobs.run("keys by the bus", func(ctx context.Context) error {
+		return follow(ctx, n.staleKeys, n.feed.CatchUp, n.propagated(metrics.KindKeys, &n.toldKeys))
+	})
 	jobs.run("tidings", n.tidings.run)
 	jobs.run("verdicts for other nodes", n.verdicts.Run)
-	jobs.run("operations", n.workOnOperations)
+	operations.run("operations", n.workOnOperations)
 	jobs.run("membership", n.announce)
 	jobs.run("use of the database", n.announceUse)
 	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),
@@ -213,10 +255,12 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	}
 
 	<-failed.Done()
-	n.leaving.Store(true)
-	n.Log.Info("shutting down", zap.Int64("requests_in_flight", n.proxy.InFlight()), zap.Duration("budget", n.Config.GracefulShutdownTimeout))
+	n.leave()
+	n.awaitEndpoints(ctx)
+	// What an operation did not do by now another node goes on with, while requests end here.
+	ended := operations.end()
 	err := n.drain()
-	return errors.Join(err, http.wait(), jobs.end(), writers.end(), leading.end())
+	return errors.Join(err, ended, http.wait(), jobs.end(), writers.end(), leading.end())
 }
 
 // services are goroutines that end together.
@@ -252,27 +296,6 @@ func (s *services) end() error {
 
 func (s *services) wait() error { return s.group.Wait() }
 
-// farewell is how long requests that are ended get to tell their clients why.
-const farewell = time.Second
-
-// drain lets requests end within the budget, and then ends them.
-func (n *node) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), n.Config.GracefulShutdownTimeout)
-	defer cancel()
-	err := n.server.Shutdown(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		n.Log.Warn("requests were cut at the end of SERVER_GRACEFUL_SHUTDOWN_TIMEOUT", zap.Int64("requests", n.proxy.InFlight()))
-		n.endRequests(proxy.ErrStopping)
-		ctx, cancel := context.WithTimeout(context.Background(), farewell)
-		defer cancel()
-		if n.server.Shutdown(ctx) != nil {
-			return n.server.Close()
-		}
-		return nil
-	}
-	return err
-}
-
 func ignoreClosed(err error) error {
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
@@ -286,6 +309,7 @@ func (n *node) close() error {
 		n.transports.Close()
 	}
 	var errs []error
+	n.tracer.Close()
 	if n.records != nil {
 		errs = append(errs, n.records.Close())
 	}

@@ -32,12 +32,16 @@ func (n *node) openServer() error {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	admin.Mount(e)
+	n.mountMetrics(e)
 	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if len(c.Request().TransferEncoding) > 0 {
 				// A Content-Length beside it is ignored and hidden by net/http. Who forwarded the request may have
 				// gone by it and take what follows for another request's (RFC 9112, section 6.1).
+				c.Response().Header().Set(echo.HeaderConnection, "close")
+			}
+			if n.leaving.Load() {
 				c.Response().Header().Set(echo.HeaderConnection, "close")
 			}
 			if !strings.HasPrefix(c.Request().URL.Path, proxy.Prefix) {
@@ -99,17 +103,22 @@ func ready(checks []adminhttp.Check) bool {
 // checks says what must be ready before a load balancer sends requests here. The store is none of it: requests are
 // served from memory.
 func (n *node) checks() []adminhttp.Check {
-	checks := []adminhttp.Check{
-		{Name: "configuration", Ready: n.snapshots.Load() != nil},
-		{Name: "accepting", Ready: !n.leaving.Load()},
+	schema := adminhttp.Check{Name: "schema", Ready: true}
+	configuration := adminhttp.Check{Name: "configuration", Ready: n.snapshots.Load() != nil}
+	accepting := adminhttp.Check{Name: adminhttp.CheckAccepting, Ready: !n.leaving.Load()}
+	select {
+	case <-n.attached:
+	default:
+		if n.servingFrom() == cluster.ServingFromLocalCopy {
+			configuration.Message = "the database is away since the start; the node serves from its local copy"
+		} else {
+			schema.Ready, schema.Message = false, "the database has not answered yet, or not with the schema of this version"
+		}
 	}
-	if n.servingFrom() == cluster.ServingFromLocalCopy {
-		checks[0].Message = "the database is away since the start; the node serves from its local copy"
+	if !accepting.Ready {
+		accepting.Message = "the node is shutting down"
 	}
-	if !checks[1].Ready {
-		checks[1].Message = "the node is shutting down"
-	}
-	return checks
+	return []adminhttp.Check{schema, configuration, accepting}
 }
 
 // livePools gives the control plane its view of the pools.

@@ -1,4 +1,4 @@
-// Package operation does long bulk work on keys: import, validation, deletion, export and copy. An operation is a row in the
+// Package operation does long bulk work on keys: import, validation, change, deletion, export and copy. An operation is a row in the
 // database, so that every node shows it, any node runs it, and none has to live for it.
 //
 // # Life

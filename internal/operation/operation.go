@@ -21,10 +21,11 @@ const (
 	Deletion   Kind = "deletion"   // deletes keys of a group
 	Export     Kind = "export"     // writes the keys of a group into a file
 	Copy       Kind = "copy"       // adds the keys of another group to a group
+	Change     Kind = "change"     // does an operator's act to keys of a group
 )
 
 // Kinds lists all kinds.
-var Kinds = []Kind{Import, Validation, Deletion, Export, Copy}
+var Kinds = []Kind{Import, Validation, Deletion, Export, Copy, Change}
 
 // State is where an operation stands.
 type State string
@@ -51,8 +52,12 @@ type Options struct {
 	Format keyfile.Format `json:"format,omitempty"`
 	// Disabled adds keys switched off, whatever the file says.
 	Disabled bool `json:"disabled,omitempty"`
-	// State narrows a validation, deletion, export or copy to keys that stand so; empty means any.
+	// State narrows all but an import to keys that stand so, KeyActive to those that rest or do not; empty means any.
 	State fleet.KeyState `json:"state,omitempty"`
+	// Filter narrows it further; nil does not.
+	Filter *fleet.KeyFilter `json:"filter,omitempty"`
+	// Edit is what a change does.
+	Edit fleet.KeyEdit `json:"edit,omitzero"`
 	// From is the group that a copy reads.
 	From fleet.GroupID `json:"from,omitempty"`
 	// PerSecond bounds the tests that a validation begins in a second; 0 leaves that to the concurrency.
@@ -78,6 +83,26 @@ type Operation struct {
 	SeenAt      time.Time // when its node last said that it lives
 	EndedAt     time.Time // zero while it goes on
 	Claim       int64     // number of the newest claim
+}
+
+// Selection is which keys an operation goes through, of the group that it reads.
+func (o *Operation) Selection() fleet.KeySelection {
+	which := fleet.KeySelection{Group: o.GroupID, State: o.Options.State}
+	if o.Kind == Copy {
+		which.Group = o.Options.From
+	}
+	if o.Options.Filter != nil {
+		which.Filter = *o.Options.Filter
+	}
+	return which
+}
+
+// edit is what an operation does to keys; a validation tests them.
+func (o *Operation) edit() fleet.KeyEdit {
+	if o.Kind == Deletion {
+		return fleet.KeyEdit{Act: fleet.ActDelete}
+	}
+	return o.Options.Edit
 }
 
 // Progress is how far an operation has come: everything that the next node needs.

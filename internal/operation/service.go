@@ -33,10 +33,10 @@ type Store interface {
 	PruneOperations(ctx context.Context) (touched int, err error)
 
 	ImportKeys(ctx context.Context, c Claim, group fleet.GroupID, keys []keyfile.Key, record func(added []bool) (Progress, []byte)) error
-	DeleteSomeKeys(ctx context.Context, c Claim, which fleet.KeySelection, after fleet.KeyID,
-		record func(deleted []fleet.KeyID) (Progress, []byte)) error
+	EditSomeKeys(ctx context.Context, c Claim, which fleet.KeySelection, edit fleet.KeyEdit, after fleet.KeyID,
+		record func(edited fleet.KeysEdited, next fleet.KeyID) (Progress, []byte)) error
+	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
 	KeysAfter(ctx context.Context, which fleet.KeySelection, after fleet.KeyID, limit int) (keys []fleet.Key, next fleet.KeyID, err error)
-	CountKeys(ctx context.Context, group fleet.GroupID) (map[fleet.KeyState]int, error)
 	Group(ctx context.Context, id fleet.GroupID) (fleet.Group, error)
 }
 
@@ -78,7 +78,7 @@ func NewService(o ServiceOptions) *Service {
 		o.MaxInputBytes = MaxInputBytes
 	}
 	s := &Service{ServiceOptions: o, wake: make(chan struct{}, 1)}
-	s.workers = map[Kind]Worker{Import: s.importKeys, Deletion: s.deleteKeys, Export: s.exportKeys, Copy: s.copyKeys}
+	s.workers = map[Kind]Worker{Import: s.importKeys, Deletion: s.editKeys, Export: s.exportKeys, Copy: s.copyKeys, Change: s.editKeys}
 	return s
 }
 
@@ -87,14 +87,12 @@ func (s *Service) Handle(kind Kind, w Worker) { s.workers[kind] = w }
 
 // Start begins an operation that needs no file.
 func (s *Service) Start(ctx context.Context, o Operation) (Operation, error) {
-	counts, err := s.Store.CountKeys(ctx, sourceOf(&o))
+	count, more, err := s.Store.CountSelected(ctx, o.Selection(), o.edit(), mostCounted)
 	if err != nil {
 		return Operation{}, err
 	}
-	for state, n := range counts {
-		if o.Options.State == "" || o.Options.State == state {
-			o.Total += int64(n)
-		}
+	if !more {
+		o.Total = int64(count)
 	}
 	if o.Kind == Copy {
 		if _, err := s.Store.Group(ctx, o.Options.From); err != nil {
@@ -108,13 +106,8 @@ func (s *Service) Start(ctx context.Context, o Operation) (Operation, error) {
 	return o, err
 }
 
-// sourceOf is the group whose keys an operation goes through.
-func sourceOf(o *Operation) fleet.GroupID {
-	if o.Kind == Copy {
-		return o.Options.From
-	}
-	return o.GroupID
-}
+// mostCounted bounds the count for the total, which takes a second for each million keys that a filter has to look at.
+const mostCounted = 5_000_000
 
 // Upload begins an import of a file. It reads the file to its end and keeps it; a file that breaks off or is none of keys is an
 // error, and then nothing was changed.
@@ -225,6 +218,12 @@ func (s *Service) WriteResult(ctx context.Context, o Operation, to io.Writer) er
 		}
 	}
 	return nil
+}
+
+// WroteNothing reports whether the file of an export that succeeded is empty because there was no key: files of CSV and JSON have a
+// head all the same.
+func WroteNothing(o Operation) bool {
+	return o.Done == 0 && (o.Options.Format == keyfile.Text || o.Options.Format == keyfile.JSONLines)
 }
 
 // ResultName is what a file with the result may be called, and its media type.

@@ -19,9 +19,6 @@ func (s *Service) importKeys(ctx context.Context, r *Run) error {
 		if int64(e.Number) <= r.Position {
 			return ctx.Err()
 		}
-		if e.Fault == "" {
-			e.Fault = notKept(&e.Key)
-		}
 		step.entries, step.position = append(step.entries, *e), int64(e.Number)
 		if len(step.entries) < StepKeys {
 			return nil
@@ -35,14 +32,6 @@ func (s *Service) importKeys(ctx context.Context, r *Run) error {
 		return err
 	}
 	return s.Settle(ctx)
-}
-
-// notKept says what a file says of a key and the store has no place for: it must not get lost without a word.
-func notKept(k *keyfile.Key) string {
-	if k.Weight > 1 || k.Notes != "" || len(k.Tags) > 0 {
-		return "has a weight, notes or tags, which this version does not keep; leave them out"
-	}
-	return ""
 }
 
 // importStep gathers entries and writes them.
@@ -99,8 +88,7 @@ func (i *importStep) write(ctx context.Context) error {
 
 // pageOf reads the next keys that an operation goes through, and the position behind them; more says that there are others.
 func (s *Service) pageOf(ctx context.Context, r *Run, limit int) (page []fleet.Key, position int64, more bool, err error) {
-	which := fleet.KeySelection{Group: sourceOf(&r.Operation), State: r.Options.State}
-	page, next, err := s.Store.KeysAfter(ctx, which, fleet.KeyID(r.Position), limit)
+	page, next, err := s.Store.KeysAfter(ctx, r.Selection(), fleet.KeyID(r.Position), limit)
 	if next == 0 {
 		return page, behindAll, false, err
 	}
@@ -123,6 +111,11 @@ func (s *Service) copyKeys(ctx context.Context, r *Run) error {
 			number := int(r.Done) + i + 1
 			step.entries = append(step.entries, keyfile.Entry{Line: number, Number: number, Key: FileKey(&page[i])})
 		}
+		if len(page) == 0 && more { // the look for keys that match takes longer
+			if err := r.Advance(ctx, r.Next(0, step.position, nil), nil); err != nil {
+				return err
+			}
+		}
 		if err := step.write(ctx); err != nil {
 			return err
 		}
@@ -132,9 +125,13 @@ func (s *Service) copyKeys(ctx context.Context, r *Run) error {
 
 // FileKey is what a file says of a key.
 func FileKey(k *fleet.Key) keyfile.Key {
-	return keyfile.Key{
-		Value: k.Value, State: k.State, Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures, Cooldowns: k.Cooldowns,
+	f := keyfile.Key{
+		Value: k.Value, Notes: k.Notes, Tags: k.Tags, State: k.State, Reason: k.Reason, Evidence: k.Evidence, Failures: k.Failures, Cooldowns: k.Cooldowns,
 	}
+	if k.Weight > 1 { // as every other key has without a word
+		f.Weight = k.Weight
+	}
+	return f
 }
 
 // exportKeys writes the keys into the result, one page a step. Behind the last page there is no position to go on from, so the
@@ -171,34 +168,36 @@ func (s *Service) exportKeys(ctx context.Context, r *Run) error {
 	return nil
 }
 
-// deleted is one line of the result of a deletion.
-type deleted struct {
+// edited is one line of the result of a deletion or a change.
+type edited struct {
 	ID      string `json:"id"`
 	Outcome string `json:"outcome"`
 }
 
-// deleteKeys deletes, a step at a time.
-func (s *Service) deleteKeys(ctx context.Context, r *Run) error {
-	which := fleet.KeySelection{Group: r.GroupID, State: r.Options.State}
-	for more := true; more; {
-		var next Progress
+// editKeys does an operator's act to keys, a step at a time.
+func (s *Service) editKeys(ctx context.Context, r *Run) error {
+	edit := r.edit()
+	word := edit.Act.Done()
+	for r.Position != behindAll {
+		var step Progress
 		var result []byte
-		err := s.Store.DeleteSomeKeys(ctx, r.claim, which, fleet.KeyID(r.Position), func(ids []fleet.KeyID) (Progress, []byte) {
+		err := s.Store.EditSomeKeys(ctx, r.claim, r.Selection(), edit, fleet.KeyID(r.Position), func(done fleet.KeysEdited, next fleet.KeyID) (Progress, []byte) {
 			var lines bytes.Buffer
 			encoder := json.NewEncoder(&lines)
-			position := r.Position
-			for _, id := range ids {
-				position = int64(id)
-				_ = encoder.Encode(deleted{ID: strconv.FormatInt(position, 10), Outcome: "deleted"}) // a buffer takes everything
+			for _, id := range done.IDs() {
+				_ = encoder.Encode(edited{ID: strconv.FormatInt(int64(id), 10), Outcome: word}) // a buffer takes everything
 			}
-			more = len(ids) == StepKeys
-			next, result = r.Next(len(ids), position, map[string]int64{"deleted": int64(len(ids))}), lines.Bytes()
-			return next, result
+			position := int64(next)
+			if next == 0 {
+				position = behindAll
+			}
+			step, result = r.Next(done.Count(), position, map[string]int64{word: int64(done.Count())}), lines.Bytes()
+			return step, result
 		})
 		if err != nil {
 			return err
 		}
-		r.Keep(next, result)
+		r.Keep(step, result)
 		s.Changed()
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -22,6 +22,7 @@ type admission struct {
 	limit    int64
 	inFlight atomic.Int64
 	queued   atomic.Int64
+	refused  atomic.Int64
 	wake     chan struct{}
 }
 
@@ -36,6 +37,7 @@ func (a *admission) enter(ctx context.Context) error {
 	}
 	if a.queued.Add(1) > min(a.limit, maxQueued) {
 		a.queued.Add(-1)
+		a.refused.Add(1)
 		return errOverloaded
 	}
 	defer a.queued.Add(-1)
@@ -49,6 +51,7 @@ func (a *admission) enter(ctx context.Context) error {
 		select {
 		case <-a.wake:
 		case <-timeout.C:
+			a.refused.Add(1)
 			return errOverloaded
 		case <-ctx.Done():
 			return ctx.Err()

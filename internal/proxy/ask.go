@@ -20,6 +20,8 @@ type ask struct {
 	body        *body
 	spot        provider.Spot // where the client put its key
 	clientIP    string
+	// The trace that the upstream is to follow, in place of the client's; empty leaves that.
+	traceparent, tracestate string
 
 	model  string // as asked; empty when none was found
 	where  modelPlace

@@ -71,11 +71,15 @@ func (x *exchange) attempts() {
 // call comes back open, with the verdict that says why.
 func (x *exchange) attempt(chosen choice, first bool) (*call, provider.Verdict) {
 	begun := time.Now()
+	if first {
+		x.signals.Overhead(begun.Sub(x.started) - x.queued - x.bodyTook)
+	}
 	x.record.ModelSent = chosen.p.model
 	if chosen.p.group != x.group {
 		x.record.ParentID, x.record.ParentName = x.group.ID, x.group.Name
 		x.record.GroupID, x.record.GroupName = chosen.p.group.ID, chosen.p.group.Name
 	}
+	x.ask.traceparent, x.ask.tracestate = x.trace.Attempt(x.record, chosen.p.group.Channel, begun)
 	c := x.h.send(x.r.Context(), &x.ask, chosen.p, chosen.pick, chosen.address.Address, first, x.deadline)
 	verdict := x.judge(c, chosen)
 	if verdict.Class == fleet.ClassOK && c.response.StatusCode < http.StatusMultipleChoices && x.r.Method == http.MethodPost {
@@ -202,10 +206,14 @@ func (h *Handler) blameKey(p *prepared, pool *keypool.Pool, pick keypool.Pick, v
 		return
 	}
 	h.Journal.Add(change)
-	if change.State == fleet.KeyInvalid {
-		h.Log.Warn("a key was retired", zap.String("group", p.group.Name), zap.String("key_tail", pick.Value.Tail()),
-			zap.String("reason", change.Reason), zap.String("evidence", change.Evidence))
+	signals := h.Metrics.Group(p.group.ID)
+	if change.State != fleet.KeyInvalid {
+		signals.Cooled(v.Class)
+		return
 	}
+	signals.Retired(change.Reason)
+	h.Log.Warn("a key was retired", zap.String("group", p.group.Name), zap.String("key_tail", pick.Value.Tail()),
+		zap.String("reason", change.Reason), zap.String("evidence", change.Evidence))
 }
 
 // awaitKey waits for the soonest key when it returns in time. It waits once at most, so that a request cannot
@@ -217,7 +225,9 @@ func (x *exchange) awaitKey(limit time.Duration) bool {
 		return false
 	}
 	x.waited = true
-	return x.sleep(at.Sub(now) + time.Millisecond) // a key is back just after its deadline, not at it
+	ok = x.sleep(at.Sub(now) + time.Millisecond) // a key is back just after its deadline, not at it
+	x.queued += time.Since(now)
+	return ok
 }
 
 func (x *exchange) pause(tried int) bool {
@@ -309,7 +319,9 @@ func quotes(key secret.Text, header http.Header, body []byte) bool {
 // noKey answers when no attempt could be made at all.
 func (x *exchange) noKey() {
 	now := time.Now()
-	if at, ok := x.soonest(now); ok {
+	at, resting := x.soonest(now)
+	x.signals.Exhausted(resting)
+	if resting {
 		x.fail(provider.GatewayError{
 			Status: http.StatusTooManyRequests, Code: "keys_cooling", RetryAfter: max(at.Sub(now), time.Second),
 			Message: fmt.Sprintf("every key of the group rests, rate limited or without quota; the soonest returns in %s (cooldown_wait_seconds is %d)",

@@ -107,6 +107,13 @@ func (a *ask) request(ctx context.Context, p *prepared, pick keypool.Pick, addre
 	if p.modelList {
 		header["Accept-Encoding"] = []string{"identity"} // the answer is edited
 	}
+	if a.traceparent != "" {
+		header["Traceparent"] = []string{a.traceparent}
+		delete(header, "Tracestate")
+		if a.tracestate != "" {
+			header["Tracestate"] = []string{a.tracestate}
+		}
+	}
 	for _, rule := range p.group.Rules {
 		rule.Apply(header, snapshot.Variables{ClientIP: a.clientIP, GroupName: p.group.Name, APIKey: pick.Value.Reveal(), Now: time.Now()})
 	}

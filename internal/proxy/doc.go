@@ -31,6 +31,8 @@
 //
 //   - hop-by-hop headers, those that Connection names included, are removed, and Expect is;
 //   - every credential is removed, and the key that was chosen put in; Host is the upstream's;
+//   - X-Gpt-Load-Explain is removed, by which a client asks for the headers that explain.go describes;
+//   - with tracing on, traceparent and tracestate name the attempt's span, which follows the client's;
 //   - forwarding headers (Forwarded, Via, X-Forwarded-*, X-Real-Ip) and the console's session cookie are removed;
 //   - chunked bodies that fit the replay buffer go out with Content-Length and without trailers, and bodies of 0 bytes as
 //     net/http frames them: Content-Length: 0 with POST, PUT and PATCH, nothing with other methods;

@@ -14,8 +14,10 @@ import (
 
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
+	"gpt-load/internal/metrics"
 	"gpt-load/internal/provider"
 	"gpt-load/internal/snapshot"
+	"gpt-load/internal/tracing"
 )
 
 // maxBody is the largest request body taken at all, in bytes. Bodies beyond replayLimit are streamed.
@@ -29,6 +31,8 @@ type exchange struct {
 	started time.Time
 	snap    *snapshot.Snapshot
 	record  *fleet.RequestRecord
+	signals *metrics.Group // of the group that was asked
+	trace   *tracing.Request
 
 	group  *snapshot.Group // the group that was asked
 	format provider.Format
@@ -42,11 +46,17 @@ type exchange struct {
 	waited     bool            // for a resting key
 
 	reading   bool      // the request's body was asked for
+	explains  bool      // the client asked how its request was served
 	committed bool      // the response header went out
 	aborted   bool      // the answer has begun and cannot be completed
 	sent      int64     // body bytes written to the client
 	extended  time.Time // when the write deadline was last moved
-	capture   *capture
+	written   time.Time // when the last chunk went out
+
+	queued     time.Duration // waiting for a place, or for a resting key
+	bodyTook   time.Duration // waiting for the body
+	firstToken time.Duration // of a stream: from the start to its first content
+	capture    *capture
 }
 
 // route finds the group and refuses paths that could leave their place. An unknown group is refused in auth, so that it
@@ -66,6 +76,7 @@ func (x *exchange) route() bool {
 		x.record.GroupID, x.record.GroupName = x.group.ID, x.group.Name
 	}
 	x.format = provider.FormatOf(channel, path)
+	x.signals = x.h.Metrics.Group(x.record.GroupID)
 	switch {
 	case !ok:
 		return x.refuse(http.StatusNotFound, "not_found", "the path is /proxy/{group}/{path of the provider's API}")
@@ -96,15 +107,22 @@ func (x *exchange) auth() bool {
 	if x.group == nil {
 		return x.refuse(http.StatusNotFound, "group_not_found", "no group has this name; GET /api/v1/groups lists them")
 	}
+	if asked := x.r.Header[explainHeader]; len(asked) > 0 {
+		x.explains = asked[0] == "1"
+		delete(x.r.Header, explainHeader)
+	}
 	x.ask.query = provider.StripCredentials(x.r.Header, x.ask.query)
 	stripRequest(x.r.Header)
 	x.ask.header = x.r.Header
+	x.trace = x.h.Tracer.Begin(x.r.Context(), x.r.Header, x.started)
 	return true
 }
 
 // admit takes a place among the requests served at the same time.
 func (x *exchange) admit() bool {
+	begun := time.Now()
 	err := x.h.admission.enter(x.r.Context())
+	x.queued = time.Since(begun)
 	switch {
 	case err == nil:
 		return true
@@ -126,7 +144,9 @@ func (x *exchange) readBody() bool {
 			fmt.Sprintf("the body has %d bytes; the limit is %d", x.r.ContentLength, maxBody))
 	}
 	x.reading = true
+	begun := time.Now()
 	b, err := readBody(x.w, x.r, x.h.ReadTimeout)
+	x.bodyTook = time.Since(begun)
 	if err != nil {
 		x.bodyBroke(err)
 		return false
@@ -183,6 +203,8 @@ func (x *exchange) fail(e provider.GatewayError) bool {
 		boundUnread(x.w, x.r, x.h.ReadTimeout)
 	}
 	x.committed = true
+	x.closeIfLeaving()
+	x.explain()
 	provider.WriteError(x.w, x.format, e)
 	return false
 }
@@ -241,6 +263,14 @@ func (x *exchange) stopped() {
 	})
 }
 
+// closeIfLeaving tells the client to take another connection for its next request, of a request that came before the
+// shutdown, too.
+func (x *exchange) closeIfLeaving() {
+	if x.h.Leaving != nil && x.h.Leaving() {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
+}
+
 const codeStopping = "shutting_down"
 
 // extendWrite moves the write deadline with progress, so that SERVER_WRITE_TIMEOUT bounds one write and never cuts a
@@ -279,16 +309,25 @@ func (x *exchange) panicked(fault any) {
 // finishRecord completes the record and hands it over.
 func (x *exchange) finishRecord() {
 	r := x.record
-	if r.Class == fleet.ClassGateway && r.GroupID == 0 {
-		// Nobody's group, nobody's key: recording such requests would let anybody on the network fill the disk.
-		return
-	}
-	if r.ID == (fleet.RecordID{}) {
-		r.ID = fleet.NewRecordID(x.started)
-	}
 	r.StartedAt, r.Duration, r.ResponseBytes = x.started, time.Since(x.started), x.sent
 	if r.Class == "" {
 		r.Class = fleet.ClassOK
+	}
+	firstToken := x.firstToken
+	if firstToken == 0 && r.Stream && r.Class == fleet.ClassOK {
+		firstToken = r.TimeToFirstByte // it stayed silent for so long that its beginning was let go unseen
+	}
+	x.signals.Request(r, firstToken)
+	if r.ID == (fleet.RecordID{}) {
+		r.ID = fleet.NewRecordID(x.started)
+	}
+	x.h.AccessLog.Record(r)
+	if x.trace != nil {
+		x.trace.End(r, x.group.Channel)
+	}
+	if r.Class == fleet.ClassGateway && r.GroupID == 0 {
+		// Nobody's group, nobody's key: recording such requests would let anybody on the network fill the disk.
+		return
 	}
 	if x.capture != nil {
 		r.Capture = x.capture.take()

@@ -8,9 +8,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"gpt-load/internal/accesslog"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/keypool"
+	"gpt-load/internal/metrics"
 	"gpt-load/internal/snapshot"
+	"gpt-load/internal/tracing"
 	"gpt-load/internal/upstream"
 )
 
@@ -30,7 +33,8 @@ type Journal interface {
 	Add(fleet.KeyChange)
 }
 
-// Options are what a Handler works with. All fields are needed but TrustedProxies and CrossOrigin.
+// Options are what a Handler works with. All fields are needed but TrustedProxies, CrossOrigin, Metrics,
+// AccessLog, Tracer and Leaving.
 type Options struct {
 	Snapshots      *snapshot.Holder
 	Pools          *keypool.Pools
@@ -45,7 +49,12 @@ type Options struct {
 	// CrossOrigin sets what browsers need to see and reports whether the request is a preflight, which ends here;
 	// nil leaves it to the providers.
 	CrossOrigin func(header http.Header, r *http.Request) (preflight bool)
-	Log         *zap.Logger
+	Metrics     *metrics.Metrics // nil measures nothing
+	AccessLog   *accesslog.Log   // nil writes none
+	Tracer      *tracing.Tracer  // nil traces nothing
+	// Leaving reports whether clients are to close their connections, because the node shuts down; nil never does.
+	Leaving func() bool
+	Log     *zap.Logger
 }
 
 // Handler serves /proxy/{group}/{path}.
@@ -61,6 +70,12 @@ func New(o Options) *Handler {
 
 // InFlight is the number of requests that hold a place now.
 func (h *Handler) InFlight() int64 { return h.admission.inFlight.Load() }
+
+// Queued is the number of requests that wait for a place now.
+func (h *Handler) Queued() int64 { return h.admission.queued.Load() }
+
+// Overloaded is the number of requests that found no place in time, since the start.
+func (h *Handler) Overloaded() int64 { return h.admission.refused.Load() }
 
 // ServeHTTP serves one request. It panics with http.ErrAbortHandler when an answer that has begun cannot be
 // completed, which is net/http's way to end a transfer so that the client sees it.

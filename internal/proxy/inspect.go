@@ -67,6 +67,9 @@ func (x *exchange) inspect(c *call, chosen choice, good provider.Verdict) provid
 			return x.judgeInBand(c, chosen, inspector.ErrorBody())
 		case decision == provider.DecisionEmpty:
 			return x.emptyAnswer(c, chosen, good)
+		case decision == provider.DecisionContent && x.record.Stream:
+			x.firstToken = time.Since(x.started)
+			return good
 		case decision == provider.DecisionContent || released || len(c.held) >= holdBytes:
 			return good
 		case err != nil:

@@ -120,6 +120,8 @@ func (x *exchange) commit(response *http.Response) {
 		slices.Sort(names)
 		header["Trailer"] = []string{strings.Join(names, ", ")}
 	}
+	x.closeIfLeaving()
+	x.explain()
 	x.extendWrite(time.Now())
 	if x.record.Status == 0 {
 		x.record.Status = response.StatusCode
@@ -135,6 +137,12 @@ func (x *exchange) write(data []byte, flush bool) bool {
 	now := time.Now()
 	if x.record.TimeToFirstByte == 0 {
 		x.record.TimeToFirstByte = now.Sub(x.started)
+	}
+	if flush {
+		if !x.written.IsZero() {
+			x.signals.Gap(now.Sub(x.written))
+		}
+		x.written = now
 	}
 	x.extendWrite(now)
 	n, err := x.w.Write(data)

@@ -88,12 +88,13 @@ func (b *bus) Run(ctx context.Context, receive func(cluster.Message), subscribed
 // listen keeps a subscription until ctx ends.
 func (b *bus) listen(ctx context.Context, queue *busQueue) {
 	for ctx.Err() == nil {
+		begun := time.Now()
 		err := b.subscribe(ctx, queue)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			b.client.health.failed(listening, judge(err), err)
+			b.client.health.failed(listening, begun, judge(err), err)
 		}
 		select {
 		case <-ctx.Done():

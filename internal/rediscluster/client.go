@@ -52,6 +52,7 @@ type Client struct {
 	lease  *lease
 	bus    *bus
 	drain  drainCounters
+	depth  streamDepth
 
 	connections connections
 
@@ -202,6 +203,7 @@ func (c *Client) dial(done chan<- struct{}) {
 // caller's connecting may hold it up. do runs on alone then, up to its own deadline; what it returns is dropped. what names
 // the call for people.
 func call[T any](ctx context.Context, c *Client, what string, timeout time.Duration, do func(context.Context, rueidis.Client) (T, error)) (T, error) {
+	begun := time.Now()
 	deadline, ok := ctx.Deadline()
 	short := ok && time.Until(deadline) < timeout
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -220,7 +222,7 @@ func call[T any](ctx context.Context, c *Client, what string, timeout time.Durat
 		err = unavailable(what, fault{text: "no answer in the time that was left"}, errHaste)
 	default:
 		f := judge(err)
-		c.health.failed(what, f, err)
+		c.health.failed(what, begun, f, err)
 		err = unavailable(what, f, err)
 	}
 	return value, err

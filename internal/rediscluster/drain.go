@@ -56,6 +56,7 @@ func (c *Client) DrainRecords(ctx context.Context, sink requestlog.Sink) error {
 	d := &drainer{client: c, sink: sink}
 	var backOff time.Duration
 	for ctx.Err() == nil {
+		d.measure(ctx)
 		entries, err := d.read(ctx)
 		if err == nil {
 			err = d.store(ctx, entries)
@@ -80,6 +81,8 @@ type drainer struct {
 	batch   requestlog.Batch // its memory is used again
 	waiting bool             // the database did not take the last batch
 	odd     bool             // an entry that could not be read was logged
+
+	measured time.Time // see measure
 }
 
 // read returns the first entries of the stream, waiting for one. It always begins at the beginning: what is done with is

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
 	"go.uber.org/zap"
@@ -140,15 +141,17 @@ func innermost(err error) string {
 type health struct {
 	log *zap.Logger
 
-	mu      sync.Mutex
-	away    bool
-	refused map[string]map[string]bool // by the reason: what was refused
+	mu       sync.Mutex
+	away     bool
+	answered time.Time                  // the latest success
+	refused  map[string]map[string]bool // by the reason: what was refused
 }
 
 func (h *health) succeeded(what string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.there()
+	h.answered = time.Now()
 	for reason, asked := range h.refused {
 		if asked[what] {
 			delete(h.refused, reason) // the others that it kept off speak up if it still does
@@ -157,7 +160,9 @@ func (h *health) succeeded(what string) {
 	}
 }
 
-func (h *health) failed(what string, f fault, err error) {
+// failed takes why something begun at that time did not work. What Redis did not answer before it last answered something
+// else, as the calls do that waited for it together, says nothing of Redis as it is now.
+func (h *health) failed(what string, begun time.Time, f fault, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -171,7 +176,7 @@ func (h *health) failed(what string, f fault, err error) {
 			h.log.Warn("Redis refuses a part of the fleet's work", zap.String("what", what), zap.String("reason", f.text), zap.Error(err))
 		}
 		h.refused[f.text][what] = true
-	case !h.away:
+	case !h.away && !begun.Before(h.answered):
 		h.away = true
 		h.log.Warn("Redis is away; requests are served as before, changes reach this node by polling the database, request records wait on disk",
 			zap.String("what", what), zap.String("reason", f.text), zap.Error(err))

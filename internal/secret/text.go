@@ -28,6 +28,14 @@ func New(value string) Text {
 	return Text{value: &value}
 }
 
+// At wraps a value where it lies, without a copy; it must not change as long as the Text is used.
+func At(value *string) Text {
+	if *value == "" {
+		return Text{}
+	}
+	return Text{value: value}
+}
+
 // Reveal returns the value itself.
 func (t Text) Reveal() string {
 	if t.value == nil {

@@ -87,7 +87,7 @@ func TestClocksApart(t *testing.T) {
 		t.Errorf("the other node reads it as %+v", k)
 	}
 	// An operator's act on the right node is later than that verdict, and earlier than the next one.
-	if _, err := right.SetKeyState(ctx, fleet.KeySelection{Group: g.ID}, fleet.KeyActive, ""); err != nil {
+	if err := right.EditKeys(ctx, fleet.KeySelection{Group: g.ID}, fleet.KeyEdit{Act: fleet.ActRestore}, func(fleet.KeysEdited) {}); err != nil {
 		t.Fatal(err)
 	}
 	if err := late.ApplyKeyChanges(ctx, []fleet.KeyChange{change}); err != nil {

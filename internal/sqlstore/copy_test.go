@@ -62,7 +62,7 @@ func testCopy(t *testing.T, open opener) {
 	if err := s.ApplyKeyChanges(ctx, []fleet.KeyChange{rest}); err != nil {
 		t.Fatal(err)
 	}
-	must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[1].ID, keys[2].ID}}))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[1].ID, keys[2].ID}}, fleet.KeyEdit{Act: fleet.ActDelete})
 	must2(s.AddKeys(ctx, g.ID, texts("sk-canary-", 3), false))(t) // those that were deleted, with other ids
 	must(s.SaveSettings(ctx, nil, []string{"max_retries"}))(t)
 	same("changed")
@@ -72,7 +72,7 @@ func testCopy(t *testing.T, open opener) {
 	same("a group less")
 
 	// What is not remembered of deletions any more makes no difference in the end.
-	must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[3].ID}}))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[3].ID}}, fleet.KeyEdit{Act: fleet.ActDelete})
 	for forgotten := 1; forgotten > 0; {
 		forgotten = must(s.ForgetDeletedKeys(ctx, time.Now().Add(time.Hour)))(t)
 	}

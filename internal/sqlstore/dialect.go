@@ -21,6 +21,13 @@ type dialect struct {
 	snapshot *sql.TxOptions
 	// clock is an SQL expression, the microseconds since 1970 by the database's clock; empty where that is the node's own.
 	clock string
+	// restsUntil is an SQL expression, the stored end of the rest of key_row for every model, in microseconds; 0 without one. An
+	// element of the list of rests begins with the model, which is left out where it is every one.
+	restsUntil string
+	// restIndex tells whether there is an index of the keys that have or had rests.
+	restIndex bool
+	// rowOrder tells whether (a, b) < (1, 2) walks along an index.
+	rowOrder bool
 	// alone runs fn while no other process is inside alone on the same database. What it holds dies with its connection.
 	alone func(ctx context.Context, s *Store, fn func(ctx context.Context, db session) error) error
 	// split parts the text of a migration into what one call takes.

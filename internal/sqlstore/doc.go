@@ -15,7 +15,7 @@
 //   - Every statement has a bound: at most 500 rows, and long work is cut into short transactions, so that
 //     a bulk import never keeps the writers of verdicts and records waiting. On a server it has a deadline, too: the
 //     caller's, or 10 seconds.
-//   - Secrets (key values, groups' proxy keys, header rules, param overrides, secret settings, files of operations) are sealed with
+//   - Secrets (key values, groups' proxy keys, header rules, param overrides, secret settings, files of operations, ways back of events) are sealed with
 //     secret.Box; the associated data is the place they stand in. Nothing sealed can be written or read before Unlock.
 //   - Request records are what is written most, so they alone go past bun's query builder: prepared statements with bound
 //     arguments, for PostgreSQL one array a column; in columns only what pages search by, in JSON the rest.
@@ -38,6 +38,13 @@
 // Request records raise no revision. Their writers meet in the rows of their source (two leaders that overlap for a moment
 // are put in line there, and the second finds the position reached), of hours and of keys, which they take in the order of
 // the primary key. What a database still calls a deadlock is undone and tried again.
+//
+// # Audit
+//
+// Whatever changes settings, groups, keys, operations or sessions writes its event itself, in the same transaction, with the actor
+// of its context: see begin and record. A change that takes several transactions counts on in one event. What it takes to undo a
+// change of settings or groups is sealed; of keys it is ids and states. Automatic changes come in batches: each transaction of
+// ApplyKeyChanges reads how its keys stand with one statement and adds its events with another one.
 //
 // # Clocks
 //
@@ -83,7 +90,7 @@
 //     are sealed anew, both revisions are raised. From here on nothing is written with the old key, because each transaction
 //     that writes a secret looks at the installation's key while it holds a revision: see stillSealing.
 //  3. Groups and then keys are sealed anew by ascending id, in short transactions that store how far they came. They raise
-//     the revisions, so that the local copies of nodes get the rows. The files of operations follow.
+//     the revisions, so that the local copies of nodes get the rows. The files of operations and the ways back of events follow.
 //  4. Everything is opened again, with the new key alone. Then the row in rekeying goes, and with it the old key.
 //
 // Between the cut-over and the end Unlock refuses who has one key only. A killed call is completed by the next one, which

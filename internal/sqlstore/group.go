@@ -8,6 +8,7 @@ import (
 	"github.com/uptrace/bun"
 	"go.uber.org/zap"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
@@ -85,8 +86,10 @@ func (s *Store) createGroup(ctx context.Context, box *secret.Box, g fleet.Group)
 		if err != nil {
 			return err
 		}
-		row, members, err = s.insertGroup(ctx, tx, box, g, revision)
-		return err
+		if row, members, err = s.insertGroup(ctx, tx, box, g, revision); err != nil {
+			return err
+		}
+		return s.recordGroup(ctx, tx, audit.GroupCreated, &row, "", &fleet.Group{}, &g, nil)
 	})
 	if err != nil {
 		return fleet.Group{}, err
@@ -144,7 +147,7 @@ func (s *Store) updateGroup(ctx context.Context, box *secret.Box, g fleet.Group,
 		if row.Revision, err = bump(ctx, tx, configurationRevision); err != nil {
 			return err
 		}
-		stored, _, err := readGroup(ctx, tx, g.ID)
+		stored, storedMembers, err := readGroup(ctx, tx, g.ID)
 		if err != nil {
 			return err
 		}
@@ -161,8 +164,15 @@ func (s *Store) updateGroup(ctx context.Context, box *secret.Box, g fleet.Group,
 		if _, err := tx.NewDelete().Model((*memberRow)(nil)).Where("group_id = ?", row.ID).Exec(ctx); err != nil {
 			return err
 		}
-		members, err = writeMembers(ctx, tx, g)
-		return err
+		if members, err = writeMembers(ctx, tx, g); err != nil {
+			return err
+		}
+		// What cannot be opened is no reason not to write it anew.
+		before, err := stored.group(s.sealer, storedMembers)
+		if err != nil {
+			return s.recordGroup(ctx, tx, audit.GroupChanged, &row, "", &fleet.Group{}, &g, nil)
+		}
+		return s.recordGroup(ctx, tx, audit.GroupChanged, &row, "", &before, &g, box)
 	})
 	if err != nil {
 		return fleet.Group{}, err
@@ -208,7 +218,7 @@ func (s *Store) DeleteGroupAt(ctx context.Context, id fleet.GroupID, ifRevision 
 		if _, err := bump(ctx, tx, keysRevision); err != nil {
 			return err
 		}
-		stored, _, err := readGroup(ctx, tx, id)
+		stored, members, err := readGroup(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -225,8 +235,12 @@ func (s *Store) DeleteGroupAt(ctx context.Context, id fleet.GroupID, ifRevision 
 		if _, err := tx.NewDelete().Model((*groupRow)(nil)).Where("id = ?", int64(id)).Exec(ctx); err != nil {
 			return err
 		}
-		_, err = tx.NewRaw("INSERT INTO deleted_groups (id, deleted_at) VALUES (?, ?)", int64(id), micros(now())).Exec(ctx)
-		return err
+		if _, err = tx.NewRaw("INSERT INTO deleted_groups (id, deleted_at) VALUES (?, ?)", int64(id), micros(now())).Exec(ctx); err != nil {
+			return err
+		}
+		// What cannot be opened is no reason not to delete it.
+		before, _ := stored.group(s.sealer, members)
+		return s.recordGroup(ctx, tx, audit.GroupDeleted, &stored, "", &before, &fleet.Group{}, nil)
 	})
 	if err != nil {
 		return 0, err

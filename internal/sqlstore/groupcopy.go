@@ -6,6 +6,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
@@ -38,10 +39,13 @@ func (s *Store) copyGroup(ctx context.Context, box *secret.Box, c fleet.GroupCop
 			return err
 		}
 		g.Name, g.DisplayName = c.Name, c.DisplayName
-		if row, members, err = s.insertGroup(ctx, tx, box, g, revision); err != nil || !c.Join {
+		if row, members, err = s.insertGroup(ctx, tx, box, g, revision); err != nil {
 			return err
 		}
-		return joinAggregates(ctx, tx, c.From, &row)
+		if err := s.recordGroup(ctx, tx, audit.GroupCopied, &row, "of group "+from.Name, &fleet.Group{}, &g, nil); err != nil || !c.Join {
+			return err
+		}
+		return s.joinAggregates(ctx, tx, box, c.From, &row)
 	})
 	if err != nil {
 		return fleet.Group{}, err
@@ -50,7 +54,7 @@ func (s *Store) copyGroup(ctx context.Context, box *secret.Box, c fleet.GroupCop
 }
 
 // joinAggregates makes a copy a member wherever the original is one, behind the members that there are.
-func joinAggregates(ctx context.Context, tx bun.Tx, original fleet.GroupID, copied *groupRow) error {
+func (s *Store) joinAggregates(ctx context.Context, tx bun.Tx, box *secret.Box, original fleet.GroupID, copied *groupRow) error {
 	var parents []struct {
 		memberRow
 		Name    string `bun:"name"`
@@ -73,6 +77,9 @@ func joinAggregates(ctx context.Context, tx bun.Tx, original fleet.GroupID, copi
 			}}}
 		}
 		ids[i] = p.GroupID
+		if err := s.recordJoin(ctx, tx, box, p.GroupID, fleet.Member{GroupID: fleet.GroupID(copied.ID), Weight: p.Weight, Tier: p.Tier}); err != nil {
+			return err
+		}
 		rows[i] = memberRow{GroupID: p.GroupID, MemberID: copied.ID, Place: p.Last + 1, Weight: p.Weight, Tier: p.Tier}
 	}
 	if err := insertAll(ctx, tx, rows); err != nil {

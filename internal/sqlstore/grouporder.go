@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,10 +30,13 @@ func (s *Store) OrderGroups(ctx context.Context, ids []fleet.GroupID) (revision 
 			return err
 		}
 		var rows []groupRow
-		if err := tx.NewSelect().Model(&rows).Column("id", "name", "sort").Order("id").Scan(ctx); err != nil {
+		if err := tx.NewSelect().Model(&rows).Column("id", "name", "folded_name", "sort").Order("id").Scan(ctx); err != nil {
 			return err
 		}
 		if err := sameGroups(rows, ids); err != nil {
+			return err
+		}
+		if err := s.recordOrder(ctx, tx, rows, ids); err != nil {
 			return err
 		}
 		rows = slices.DeleteFunc(rows, func(r groupRow) bool { return r.Sort == place[r.ID] })
@@ -84,4 +88,9 @@ func sameGroups(rows []groupRow, ids []fleet.GroupID) error {
 	add("misses ", missing)
 	add("names what is not there: ", gone)
 	return &fleet.Error{Code: fleet.CodeConflict, Message: "the list is not that of the groups there are, and nothing was changed; list the groups again and order those", Fields: faults}
+}
+
+// inOrder compares groups by the order in which they are shown.
+func inOrder(a, b groupRow) int {
+	return cmp.Or(cmp.Compare(a.Sort, b.Sort), cmp.Compare(a.FoldedName, b.FoldedName))
 }

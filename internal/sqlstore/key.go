@@ -3,7 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"slices"
 
 	"github.com/uptrace/bun"
 
@@ -54,42 +54,44 @@ func (s *Store) EachKey(ctx context.Context, group fleet.GroupID, fn func([]flee
 	}
 }
 
-// Keys returns one page in ascending order of id, and the cursor of the next one, empty at the end.
+// Keys returns one page, and the cursor of the next one, empty at the end.
+//
+// Orders and stored states have indexes. What else a query asks for is looked for along those, some keys after the other, for
+// keyScanTime: then the page ends where the look came to, with fewer keys than asked for, or none, and the cursor goes on from
+// there.
 func (s *Store) Keys(ctx context.Context, q fleet.KeyQuery) (page []fleet.Key, next string, err error) {
 	box, err := s.sealer()
 	if err != nil {
 		return nil, "", err
 	}
-	var after int64
+	if q.Sort != "" && !slices.Contains(fleet.KeySorts, q.Sort) {
+		return nil, "", fleet.InvalidFields([]fleet.FieldError{{Field: "sort", Message: fmt.Sprintf("must be one of %v", fleet.KeySorts)}})
+	}
+	scan := s.keyScan(&q)
 	if q.Cursor != "" {
-		if after, err = strconv.ParseInt(q.Cursor, 10, 64); err != nil {
+		var ok bool
+		if scan.place, ok = parseWalkPlace(q.Cursor, len(scan.walks)); !ok {
 			return nil, "", badCursor()
 		}
 	}
-	limit := pageSize(q.Limit)
-	var rows []keyRow
-	err = s.read(ctx, "reading keys", func(ctx context.Context, db bun.IDB) error {
-		sel := db.NewSelect().Model(&rows).Where("id > ?", after).Where(orphans).Order("id").Limit(int64(limit) + 1)
-		if q.Group != 0 {
-			sel.Where("group_id = ?", int64(q.Group))
-		}
-		if q.State != "" {
-			sel.Where("state = ?", clean(string(q.State), maxKeyReason))
-		}
-		if !q.Value.IsEmpty() {
-			sel.Where("hash IN (?)", bun.List(digests(box, q.Value)))
-		}
-		return sel.Scan(ctx)
-	})
-	if err != nil {
+	if !q.Value.IsEmpty() {
+		scan.match.hashes, scan.measured, scan.small = digests(box, q.Value), true, true
+	}
+	if err := s.read(ctx, "reading keys", scan.run); err != nil {
 		return nil, "", err
 	}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = strconv.FormatInt(rows[limit-1].ID, 10)
+	if scan.next != nil {
+		next = scan.next.String()
 	}
-	page, err = s.open(ctx, box, rows)
+	page, err = s.open(ctx, box, scan.rows)
 	return page, next, err
+}
+
+// keyScan makes the look for a query, from its beginning.
+func (s *Store) keyScan(q *fleet.KeyQuery) *keyScan {
+	k := &keyScan{store: s, group: q.Group, limit: pageSize(q.Limit), most: s.smallGroup, time: s.keyScanTime}
+	k.walks, k.match = s.keyWalks(q)
+	return k
 }
 
 // Key returns one key, or CodeNotFound.

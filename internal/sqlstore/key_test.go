@@ -204,7 +204,7 @@ func testOperator(t *testing.T, s *sqlstore.Store) {
 	if err := s.ApplyKeyChanges(ctx, changes); err != nil {
 		t.Fatal(err)
 	}
-	restored := must(s.SetKeyState(ctx, fleet.KeySelection{Group: g.ID, State: fleet.KeyInvalid}, fleet.KeyActive, "ignored"))(t)
+	restored := edited(t, s, fleet.KeySelection{Group: g.ID, State: fleet.KeyInvalid}, fleet.KeyEdit{Act: fleet.ActRestore}).Changes
 	if len(restored) != 1200 || restored[0].State != fleet.KeyActive || restored[0].Reason != "" || restored[0].At.IsZero() || restored[0].GroupID != g.ID {
 		t.Errorf("%d restored, first %+v", len(restored), restored[0])
 	}
@@ -212,27 +212,23 @@ func testOperator(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("counts %v", counts)
 	}
 	some := fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[3].ID, keys[1].ID, keys[3].ID, foreign[0].ID, 99999}}
-	if got := must(s.SetKeyState(ctx, some, fleet.KeyDisabled, "operator"))(t); len(got) != 2 {
+	if got := edited(t, s, some, fleet.KeyEdit{Act: fleet.ActDisable}).Changes; len(got) != 2 {
 		t.Errorf("%d disabled", len(got))
 	}
 	some.State = fleet.KeyActive
-	if got := must(s.DeleteKeys(ctx, some))(t); len(got) != 0 {
+	if got := edited(t, s, some, fleet.KeyEdit{Act: fleet.ActDelete}).Deleted; len(got) != 0 {
 		t.Errorf("deleted %v that are not active", got)
 	}
 	some.State = ""
-	if got := must(s.DeleteKeys(ctx, some))(t); len(got) != 2 {
+	if got := edited(t, s, some, fleet.KeyEdit{Act: fleet.ActDelete}).Deleted; len(got) != 2 {
 		t.Errorf("deleted %v", got)
 	}
-	if got := must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID}))(t); len(got) != 1298 {
+	if got := edited(t, s, fleet.KeySelection{Group: g.ID}, fleet.KeyEdit{Act: fleet.ActDelete}).Deleted; len(got) != 1298 {
 		t.Errorf("deleted %d", len(got))
 	}
 	if counts := must(s.CountKeys(ctx, 0))(t); counts[fleet.KeyActive] != 1 {
 		t.Errorf("another group's keys went too: %v", counts)
 	}
-	_, err := s.SetKeyState(ctx, some, fleet.KeyCooling, "")
-	wantCode(t, err, fleet.CodeInvalid)
-	_, err = s.DeleteKeys(ctx, fleet.KeySelection{})
-	wantCode(t, err, fleet.CodeInvalid)
 }
 
 func testVerdicts(t *testing.T, s *sqlstore.Store) {
@@ -267,13 +263,13 @@ func testVerdicts(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("states %s %s %s", got[1].State, got[2].State, got[3].State)
 	}
 
-	disabled := must(s.SetKeyState(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[0].ID}}, fleet.KeyDisabled, "operator"))(t)
-	restored := must(s.SetKeyState(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[2].ID}}, fleet.KeyActive, ""))(t)
+	disabled := edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[0].ID}}, fleet.KeyEdit{Act: fleet.ActDisable}).Changes
+	restored := edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[2].ID}}, fleet.KeyEdit{Act: fleet.ActRestore}).Changes
 	err = s.ApplyKeyChanges(ctx, []fleet.KeyChange{change(0, fleet.KeyActive, disabled[0].At.Add(time.Hour)), change(2, fleet.KeyInvalid, restored[0].At.Add(-time.Microsecond))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k := must(s.Key(ctx, keys[0].ID))(t); k.State != fleet.KeyDisabled || k.Cooldowns != nil || k.Reason != "operator" {
+	if k := must(s.Key(ctx, keys[0].ID))(t); k.State != fleet.KeyDisabled || k.Cooldowns != nil || k.Reason != fleet.ReasonDisabled {
 		t.Errorf("a verdict brought back what an operator disabled: %+v", k)
 	}
 	if k := must(s.Key(ctx, keys[2].ID))(t); k.State != fleet.KeyActive || k.Failures != 0 {

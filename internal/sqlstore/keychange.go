@@ -25,12 +25,16 @@ func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) 
 		}
 	}
 	rows := make([]keyRow, 0, len(newest))
+	classes := make(map[int64]fleet.Class)
 	for i := range changes {
 		if newest[changes[i].KeyID] != i {
 			continue
 		}
 		if row, ok := s.rowOfChange(&changes[i]); ok {
 			rows = append(rows, row)
+			if class := changes[i].Class; class != "" {
+				classes[row.ID] = class
+			}
 		}
 	}
 	// In the order of ids, so that two writers never wait for each other's rows crosswise.
@@ -39,6 +43,9 @@ func (s *Store) ApplyKeyChanges(ctx context.Context, changes []fleet.KeyChange) 
 		return s.write(ctx, "saving key states", func(ctx context.Context, tx bun.Tx) error {
 			revision, err := bump(ctx, tx, keysRevision)
 			if err != nil {
+				return err
+			}
+			if err := s.recordVerdicts(ctx, tx, part, classes); err != nil {
 				return err
 			}
 			for some := range slices.Chunk(part, changeRows) {

@@ -78,8 +78,8 @@ func testChangedKeys(t *testing.T, s *sqlstore.Store) {
 	if len(delta.Changed) != 1 || delta.Changed[0].Failures != 1 || !delta.Changed[0].UpdatedAt.Equal(at) || !delta.Changed[0].Cooldowns[0].Until.Equal(until) || delta.Changed[0].Value.Reveal() != "k-000001" {
 		t.Errorf("after a verdict: %+v", delta.Changed)
 	}
-	must(s.SetKeyState(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[2].ID}}, fleet.KeyDisabled, "operator"))(t)
-	must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[3].ID, keys[4].ID}}))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[2].ID}}, fleet.KeyEdit{Act: fleet.ActDisable})
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[3].ID, keys[4].ID}}, fleet.KeyEdit{Act: fleet.ActDelete})
 	delta = since(t, s, reached)
 	want := []fleet.DeletedKey{{ID: keys[3].ID, GroupID: g.ID}, {ID: keys[4].ID, GroupID: g.ID}}
 	if !slices.Equal(keyIDs(delta.Changed), []fleet.KeyID{keys[1].ID, keys[2].ID}) || !slices.Equal(delta.Deleted, want) {
@@ -107,7 +107,7 @@ func testDeltaPages(t *testing.T, s *sqlstore.Store) {
 	ctx := t.Context()
 	g := addGroup(t, s, standard("g"))
 	added, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 1700), false))(t)
-	must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(added[:1100])}))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: keyIDs(added[:1100])}, fleet.KeyEdit{Act: fleet.ActDelete})
 	delta, more, err := s.KeysSince(ctx, 0, 1)
 	if err != nil || !more || len(delta.Changed)+len(delta.Deleted) == 0 {
 		t.Errorf("a page of one: %d changed, %d deleted, more %v, %v", len(delta.Changed), len(delta.Deleted), more, err)
@@ -123,7 +123,7 @@ func testForgottenKeys(t *testing.T, s *sqlstore.Store) {
 	g := addGroup(t, s, standard("g"))
 	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 603), false))(t)
 	start := must(s.Revisions(ctx))(t).Keys
-	must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(keys[:602])}))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: keyIDs(keys[:602])}, fleet.KeyEdit{Act: fleet.ActDelete})
 	deleted := must(s.Revisions(ctx))(t).Keys
 	if n := must(s.ForgetDeletedKeys(ctx, time.Now().Add(-time.Hour)))(t); n != 0 {
 		t.Errorf("%d fresh deletions forgotten", n)
@@ -136,7 +136,7 @@ func testForgottenKeys(t *testing.T, s *sqlstore.Store) {
 	_, _, err := s.KeysSince(ctx, start, 0)
 	wantCode(t, err, fleet.CodeGone)
 	// Who has heard of the deletions goes on.
-	must(s.SetKeyState(ctx, fleet.KeySelection{Group: g.ID}, fleet.KeyDisabled, "operator"))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID}, fleet.KeyEdit{Act: fleet.ActDisable})
 	if delta := since(t, s, deleted); !slices.Equal(keyIDs(delta.Changed), []fleet.KeyID{keys[602].ID}) {
 		t.Errorf("changed %v", keyIDs(delta.Changed))
 	}
@@ -155,7 +155,7 @@ func testFollowedKeys(t *testing.T, s *sqlstore.Store) {
 					err = s.ApplyKeyChanges(ctx, changesOf(added[:20], fleet.KeyInvalid))
 				}
 				if err == nil {
-					_, err = s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(added[15:25])})
+					err = s.EditKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(added[15:25])}, fleet.KeyEdit{Act: fleet.ActDelete}, func(fleet.KeysEdited) {})
 				}
 				if err != nil {
 					t.Error(err)
@@ -235,7 +235,7 @@ func testKeyUsage(t *testing.T, s *sqlstore.Store) {
 	if got := must(s.KeyUsage(ctx, keyIDs(keys)))(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("usage %v, want %v", got, want)
 	}
-	must(s.DeleteKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[0].ID}}))(t)
+	edited(t, s, fleet.KeySelection{Group: g.ID, IDs: []fleet.KeyID{keys[0].ID}}, fleet.KeyEdit{Act: fleet.ActDelete})
 	if got := must(s.KeyUsage(ctx, keyIDs(keys)))(t); len(got) != 1 || got[keys[1].ID].Requests != 1 {
 		t.Errorf("usage after a deletion: %v", got)
 	}

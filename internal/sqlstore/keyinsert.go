@@ -13,32 +13,33 @@ import (
 // keyColumns are those of a new key, in the order of keyRow.args.
 var keyColumns = []string{
 	"group_id", "hash", "value", "state", "reason", "evidence", "failures", "cooldowns", "operator_at", "created_at", "updated_at", "revision",
+	"weight", "notes", "tags",
 }
 
 func (r *keyRow) args() []any {
-	return []any{r.GroupID, r.Hash, r.Value, r.State, r.Reason, r.Evidence, r.Failures, r.Cooldowns, r.OperatorAt, r.CreatedAt, r.UpdatedAt, r.Revision}
+	return []any{r.GroupID, r.Hash, r.Value, r.State, r.Reason, r.Evidence, r.Failures, r.Cooldowns, r.OperatorAt, r.CreatedAt, r.UpdatedAt, r.Revision, r.Weight, r.Notes, r.Tags}
 }
 
 // insertKeyArrays gives PostgreSQL one array for each column: one statement, always the same, whose text costs nothing.
 func insertKeyArrays(ctx context.Context, tx bun.Tx, rows []keyRow) (map[string]bool, error) {
 	n := len(rows)
 	hashes := make([][]byte, n)
-	texts, numbers := make([]string, 5*n), make([]int64, 6*n)
+	texts, numbers := make([]string, 7*n), make([]int64, 7*n)
 	text := func(i int) []string { return texts[i*n : (i+1)*n] }
 	number := func(i int) []int64 { return numbers[i*n : (i+1)*n] }
 	for i := range rows {
 		r := &rows[i]
 		hashes[i] = r.Hash
-		for c, value := range [...]string{r.Value, r.State, r.Reason, r.Evidence, r.Cooldowns} {
+		for c, value := range [...]string{r.Value, r.State, r.Reason, r.Evidence, r.Cooldowns, r.Notes, r.Tags} {
 			texts[c*n+i] = value
 		}
-		for c, value := range [...]int64{r.GroupID, int64(r.Failures), r.OperatorAt, r.CreatedAt, r.UpdatedAt, r.Revision} {
+		for c, value := range [...]int64{r.GroupID, int64(r.Failures), r.OperatorAt, r.CreatedAt, r.UpdatedAt, r.Revision, int64(r.Weight)} {
 			numbers[c*n+i] = value
 		}
 	}
 	// WITH ORDINALITY keeps the order, and with it that of the ids.
 	found, err := tx.Tx.QueryContext(ctx, insertKeysOfArrays, pgx.QueryExecModeCacheDescribe, number(0), hashes, text(0), text(1), text(2), text(3), number(1), text(4),
-		number(2), number(3), number(4), number(5))
+		number(2), number(3), number(4), number(5), number(6), text(5), text(6))
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +47,11 @@ func insertKeyArrays(ctx context.Context, tx bun.Tx, rows []keyRow) (map[string]
 }
 
 const insertKeysOfArrays = `INSERT INTO provider_keys
-	(group_id, hash, value, state, reason, evidence, failures, cooldowns, operator_at, created_at, updated_at, revision)
-	SELECT group_id, hash, value, state, reason, evidence, failures, cooldowns, operator_at, created_at, updated_at, revision
+	(group_id, hash, value, state, reason, evidence, failures, cooldowns, operator_at, created_at, updated_at, revision, weight, notes, tags)
+	SELECT group_id, hash, value, state, reason, evidence, failures, cooldowns, operator_at, created_at, updated_at, revision, weight, notes, tags
 	FROM unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],
-		$12::bigint[]) WITH ORDINALITY
-		AS v (group_id, hash, value, state, reason, evidence, failures, cooldowns, operator_at, created_at, updated_at, revision, place)
+		$12::bigint[], $13::bigint[], $14::text[], $15::text[]) WITH ORDINALITY
+		AS v (group_id, hash, value, state, reason, evidence, failures, cooldowns, operator_at, created_at, updated_at, revision, weight, notes, tags, place)
 	ORDER BY place
 	ON CONFLICT (hash, group_id) DO NOTHING RETURNING hash`
 

@@ -27,9 +27,14 @@ type keyRow struct {
 	CreatedAt     int64  `bun:"created_at"`
 	UpdatedAt     int64  `bun:"updated_at"`
 	Revision      int64  `bun:"revision"`
+	Weight        int    `bun:"weight"`
+	Notes         string `bun:"notes"`
+	Tags          string `bun:"tags"`
 
 	// OtherHash is the digest by the box beside the one that seals; nil without one.
 	OtherHash []byte `bun:"-"`
+	// SortValue is what a look for keys sorted this one by.
+	SortValue int64 `bun:"sort_value,scanonly"`
 }
 
 // cooldownJSON is one element of provider_keys.cooldowns.
@@ -44,6 +49,8 @@ const (
 	maxKeyValue    = 4096 // the longest credentials in use, signed tokens, stay below 2 KiB
 	maxKeyReason   = 64
 	maxKeyEvidence = 300
+	maxKeyNotes    = 2000
+	maxKeyTag      = 160
 	maxModelName   = 512
 	maxCooldowns   = 256 // of one key; a key cannot be asked for more models than its pool tells apart
 )
@@ -73,6 +80,7 @@ func (s *Store) key(box *secret.Box, row *keyRow, at time.Time) (fleet.Key, erro
 		ID: fleet.KeyID(row.ID), GroupID: fleet.GroupID(row.GroupID), Value: value,
 		State: fleet.KeyState(row.State), Reason: row.Reason, Evidence: row.Evidence, Failures: row.Failures,
 		Cooldowns: s.cooldowns(row.Cooldowns, at), CreatedAt: s.moment(row.CreatedAt), UpdatedAt: s.moment(row.UpdatedAt),
+		OperatorAt: s.moment(row.OperatorAt), Weight: row.Weight, Notes: row.Notes, Tags: tagsOf(row.Tags),
 	}, nil
 }
 

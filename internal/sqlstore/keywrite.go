@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 )
@@ -26,6 +26,10 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 		state, reason = fleet.KeyDisabled, "added_disabled"
 	}
 	at := now()
+	act := s.begin(ctx, audit.KeysAdded).in(int64(group))
+	if disabled {
+		act.event.After = audit.Fields{"state": audit.Raw(state)}
+	}
 	// What comes twice in one list is found twice in the database, too; in one statement it must not stand twice.
 	err = chunks(values, func(part []secret.Text) error {
 		var inserted []keyRow
@@ -42,22 +46,24 @@ func (s *Store) AddKeys(ctx context.Context, group fleet.GroupID, values []secre
 				byHash[string(hash)] = v
 				row := keyRow{
 					GroupID: int64(group), Hash: hash, Value: box.Seal(v, keyPlace(int64(group), hash)), State: string(state), Reason: reason,
-					CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at),
+					CreatedAt: s.stamp(at), UpdatedAt: s.stamp(at), OperatorAt: s.stamp(at), Weight: 1,
 				}
 				if len(both) > 1 {
 					row.OtherHash = both[1]
 				}
 				rows = append(rows, row)
 			}
-			inserted, err = s.insertKeys(ctx, box, group, rows)
+			inserted, err = s.insertKeys(ctx, act, box, group, rows)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		act.committed()
 		for _, row := range inserted {
 			added = append(added, fleet.Key{
 				ID: fleet.KeyID(row.ID), GroupID: group, Value: byHash[string(row.Hash)], State: state, Reason: reason, CreatedAt: at, UpdatedAt: at,
+				OperatorAt: at, Weight: 1,
 			})
 		}
 		duplicates += len(part) - len(inserted)
@@ -89,7 +95,7 @@ func checkValues(values []secret.Text) error {
 }
 
 // insertKeys returns id and hash of the rows that were not there.
-func (s *Store) insertKeys(ctx context.Context, box *secret.Box, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
+func (s *Store) insertKeys(ctx context.Context, act *act, box *secret.Box, group fleet.GroupID, rows []keyRow) (inserted []keyRow, err error) {
 	err = s.write(ctx, "adding keys", func(ctx context.Context, tx bun.Tx) error {
 		inserted = nil
 		revision, err := bump(ctx, tx, keysRevision)
@@ -117,10 +123,15 @@ func (s *Store) insertKeys(ctx context.Context, box *secret.Box, group fleet.Gro
 			return err
 		}
 		if s.dialect.returning {
-			return tx.NewInsert().Model(&fresh).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+			err = tx.NewInsert().Model(&fresh).ExcludeColumn("id").Ignore().Returning("id, hash").Scan(ctx, &inserted)
+		} else {
+			inserted, err = insertThenRead(ctx, tx, group, fresh)
 		}
-		inserted, err = insertThenRead(ctx, tx, group, fresh)
-		return err
+		if err != nil {
+			return err
+		}
+		act.event.Name = stored.Name
+		return s.record(ctx, tx, act, int64(len(inserted)), nil, nil)
 	})
 	return inserted, err
 }
@@ -178,48 +189,6 @@ func insertThenRead(ctx context.Context, tx bun.Tx, group fleet.GroupID, rows []
 	return slices.DeleteFunc(all, func(row keyRow) bool { return there[string(row.Hash)] }), err
 }
 
-// SetKeyState does what an operator decides: it puts the selected keys into a state (active, invalid or disabled),
-// clears failures and cool-downs, and returns a change for each of them, also for one that stood so already: the pool
-// may know of rests too short to be stored. Verdicts older than this do not undo it.
-func (s *Store) SetKeyState(ctx context.Context, which fleet.KeySelection, state fleet.KeyState, reason string) ([]fleet.KeyChange, error) {
-	switch state {
-	case fleet.KeyActive:
-		reason = ""
-	case fleet.KeyInvalid, fleet.KeyDisabled:
-		reason = clean(reason, maxKeyReason)
-	default:
-		return nil, fleet.InvalidFields([]fleet.FieldError{{Field: "state", Message: "must be active, invalid or disabled"}})
-	}
-	var changes []fleet.KeyChange
-	var at time.Time
-	err := s.eachSelected(ctx, "changing keys", which, func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error {
-		at = now()
-		_, err := tx.NewUpdate().Model((*keyRow)(nil)).
-			Set("state = ?", string(state)).Set("reason = ?", reason).Set("evidence = ''").Set("failures = 0").Set("cooldowns = ''").
-			Set("operator_at = ?", s.stamp(at)).Set("updated_at = ?", s.stamp(at)).Set("revision = ?", revision).
-			Where("id IN (?)", bun.List(ids)).Exec(ctx)
-		return err
-	}, func(ids []int64) {
-		for _, id := range ids {
-			changes = append(changes, fleet.KeyChange{KeyID: fleet.KeyID(id), GroupID: which.Group, State: state, Reason: reason, At: at})
-		}
-	})
-	return changes, err
-}
-
-// DeleteKeys deletes the selected keys and returns their ids.
-func (s *Store) DeleteKeys(ctx context.Context, which fleet.KeySelection) ([]fleet.KeyID, error) {
-	var deleted []fleet.KeyID
-	err := s.eachSelected(ctx, "deleting keys", which, func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error {
-		return s.deleteAndRemember(ctx, tx, which.Group, ids, revision)
-	}, func(ids []int64) {
-		for _, id := range ids {
-			deleted = append(deleted, fleet.KeyID(id))
-		}
-	})
-	return deleted, err
-}
-
 // deleteAndRemember deletes keys of a group, and lets other nodes know.
 func (s *Store) deleteAndRemember(ctx context.Context, tx bun.Tx, group fleet.GroupID, ids []int64, revision int64) error {
 	if err := deleteKeys(ctx, tx, ids); err != nil {
@@ -240,56 +209,4 @@ func deleteKeys(ctx context.Context, tx bun.Tx, ids []int64) error {
 	}
 	_, err := tx.NewDelete().Table("key_usage").Where("key_id IN (?)", bun.List(ids)).Exec(ctx)
 	return err
-}
-
-// eachSelected calls change with the ids of the selected keys in ascending order, at most maxRows at a time, each time in a
-// transaction of its own that raises the revision, and done with the same ids after its commit. On an error the earlier
-// ones stand.
-func (s *Store) eachSelected(ctx context.Context, doing string, which fleet.KeySelection,
-	change func(ctx context.Context, tx bun.Tx, ids []int64, revision int64) error, done func(ids []int64),
-) error {
-	if which.Group == 0 {
-		return fleet.InvalidFields([]fleet.FieldError{{Field: "group", Message: "must be named"}})
-	}
-	step := func(after int64, among []fleet.KeyID) (last int64, err error) {
-		var ids []int64
-		err = s.write(ctx, doing, func(ctx context.Context, tx bun.Tx) error {
-			revision, err := bump(ctx, tx, keysRevision)
-			if err != nil {
-				return err
-			}
-			q := tx.NewSelect().Model((*keyRow)(nil)).Column("id").Where("group_id = ?", int64(which.Group)).Where("id > ?", after).Order("id").Limit(maxRows)
-			if which.State != "" {
-				q.Where("state = ?", clean(string(which.State), maxKeyReason))
-			}
-			if among != nil {
-				q.Where("id IN (?)", bun.List(among))
-			}
-			ids = ids[:0]
-			if err := q.Where(orphans).Scan(ctx, &ids); err != nil || len(ids) == 0 {
-				return err
-			}
-			return change(ctx, tx, ids, revision)
-		})
-		if err != nil || len(ids) == 0 {
-			return 0, err
-		}
-		done(ids)
-		return ids[len(ids)-1], nil
-	}
-	if len(which.IDs) > 0 {
-		ids := slices.Clone(which.IDs)
-		slices.Sort(ids)
-		return chunks(slices.Compact(ids), func(part []fleet.KeyID) error {
-			_, err := step(0, part)
-			return err
-		})
-	}
-	for after := int64(0); ; {
-		last, err := step(after, nil)
-		if err != nil || last == 0 {
-			return err
-		}
-		after = last
-	}
 }

@@ -21,6 +21,7 @@ var mysqlDialect = dialect{
 	patience:   statementPatience,
 	snapshot:   &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	clock:      "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
+	restsUntil: mysqlRestsUntil,
 	alone:      aloneMySQL,
 	split:      splitStatements,
 	contains:   func(column string) string { return "INSTR(" + column + ", ?) > 0" },
@@ -39,6 +40,9 @@ var mysqlDialect = dialect{
 // way.
 const mysqlAddUsage = " ON DUPLICATE KEY UPDATE requests = requests + VALUES(requests), " +
 	"failures = failures + VALUES(failures), last_used_at = GREATEST(last_used_at, VALUES(last_used_at))"
+
+const mysqlRestsUntil = `(CASE WHEN LOCATE('{"u":', key_row.cooldowns) > 0 THEN ` +
+	`CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(SUBSTRING_INDEX(key_row.cooldowns, '{"u":', -1), ',', 1), '}', 1) AS SIGNED) ELSE 0 END)`
 
 // bunMySQL is bun's dialect without its look at the version, which needs the server at once and would let MariaDB take ways
 // that MySQL does not know.

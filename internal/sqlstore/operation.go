@@ -9,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/operation"
 )
@@ -40,8 +41,10 @@ func (s *Store) CreateOperation(ctx context.Context, o operation.Operation) (ope
 		if err := mayBegin(ctx, tx, &row); err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&row).ExcludeColumn("id").Returning("id").Exec(ctx)
-		return err
+		if _, err = tx.NewInsert().Model(&row).ExcludeColumn("id").Returning("id").Exec(ctx); err != nil {
+			return err
+		}
+		return s.recordOperation(ctx, tx, audit.OperationStarted, &row)
 	})
 	if err != nil {
 		return operation.Operation{}, err
@@ -142,7 +145,11 @@ func (s *Store) changeOperation(ctx context.Context, doing string, id operation.
 		if err := notFound(err, fmt.Sprintf("there is no operation with id %d", id)); err != nil {
 			return err
 		}
+		before := row
 		if err := change(&row); err != nil {
+			return err
+		}
+		if err := s.recordOperationChange(ctx, tx, &before, &row); err != nil {
 			return err
 		}
 		if operation.State(row.State).Ended() {

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ func testOperations(t *testing.T, open opener) {
 	t.Run("Input", func(t *testing.T) { testOperationInput(t, open(t)) })
 	t.Run("Claims", func(t *testing.T) { testOperationClaims(t, open(t)) })
 	t.Run("ImportKeys", func(t *testing.T) { testImportKeys(t, open(t)) })
-	t.Run("DeleteSomeKeys", func(t *testing.T) { testDeleteSomeKeys(t, open(t)) })
+	t.Run("EditSomeKeys", func(t *testing.T) { testEditSomeKeys(t, open(t)) })
 	t.Run("Pages", func(t *testing.T) { testOperationPages(t, open(t)) })
 }
 
@@ -56,7 +57,7 @@ func testOperationLife(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("made %+v", made)
 	}
 	got, ok, err := s.ClaimOperation(ctx, "node-1")
-	if err != nil || !ok || got.State != operation.Running || got.Node != "node-1" || got.StartedAt.IsZero() || got.Options != made.Options {
+	if err != nil || !ok || got.State != operation.Running || got.Node != "node-1" || got.StartedAt.IsZero() || !reflect.DeepEqual(got.Options, made.Options) {
 		t.Fatalf("claimed %+v, %v, %v", got, ok, err)
 	}
 	claim := claimOf(got)
@@ -227,7 +228,7 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	claim := claimed(t, s, waiting(operation.Import, g.ID))
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
 	keys := []keyfile.Key{
-		{Value: secret.New("new-1")},
+		{Value: secret.New("new-1"), Weight: 7, Notes: "of Ada", Tags: []string{"eu", "trial"}},
 		{Value: before[0].Value, State: fleet.KeyInvalid},
 		{Value: secret.New("new-1")},
 		{Value: secret.New("new-2"), State: fleet.KeyInvalid, Reason: "invalid_api_key", Evidence: "no such key", Failures: 3},
@@ -254,12 +255,13 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	var got []string
 	for _, k := range page {
 		text := k.Value.Reveal() + " " + string(k.State) + " " + k.Reason + " " + k.Evidence + " " + strconv.Itoa(k.Failures)
+		text += fmt.Sprint(" ", k.Weight, " ", k.Notes, k.Tags)
 		for _, c := range k.Cooldowns {
 			text += " " + c.Model + " " + c.Reason + " " + strconv.FormatBool(c.Until.Equal(until))
 		}
 		got = append(got, text)
 	}
-	want := []string{"there-000000 disabled added_disabled  0", "new-1 active   0", "new-2 invalid invalid_api_key no such key 3", "k-000000 active   0 m rate_limited true"}
+	want := []string{"there-000000 disabled added_disabled  0 1 []", "new-1 active   0 7 of Ada[eu trial]", "new-2 invalid invalid_api_key no such key 3 1 []", "k-000000 active   0 1 [] m rate_limited true"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the group holds %q, want %q", got, want)
 	}
@@ -279,7 +281,7 @@ func testImportKeys(t *testing.T, s *sqlstore.Store) {
 	wantCode(t, err, fleet.CodeNotFound)
 }
 
-func testDeleteSomeKeys(t *testing.T, s *sqlstore.Store) {
+func testEditSomeKeys(t *testing.T, s *sqlstore.Store) {
 	ctx := t.Context()
 	g := addGroup(t, s, standard("g"))
 	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("k", 1100), false))(t)
@@ -287,17 +289,18 @@ func testDeleteSomeKeys(t *testing.T, s *sqlstore.Store) {
 	claim := claimed(t, s, waiting(operation.Deletion, g.ID))
 	which := fleet.KeySelection{Group: g.ID, State: fleet.KeyActive}
 	var after fleet.KeyID
-	for round, want := range []int{500, 500, 100, 0} {
-		err := s.DeleteSomeKeys(ctx, claim, which, after, func(ids []fleet.KeyID) (operation.Progress, []byte) {
-			if len(ids) != want {
+	for round, want := range []int{500, 500, 100} {
+		err := s.EditSomeKeys(ctx, claim, which, fleet.KeyEdit{Act: fleet.ActDelete}, after, func(done fleet.KeysEdited, next fleet.KeyID) (operation.Progress, []byte) {
+			ids := done.Deleted
+			if len(ids) != want || (next == 0) != (round == 2) {
 				t.Errorf("round %d deleted %d keys, want %d", round, len(ids), want)
 			}
 			for i, id := range ids {
 				if id != keys[round*500+i].ID {
 					t.Fatalf("round %d deleted %d in place %d", round, id, i)
 				}
-				after = id
 			}
+			after = next
 			return operation.Progress{Position: int64(after)}, nil
 		})
 		if err != nil {

@@ -117,6 +117,9 @@ func (s *Store) rekey(ctx context.Context, r *Rekeying, done *Rekeyed) error {
 	if err := s.rekeyChunks(ctx, r); err != nil {
 		return err
 	}
+	if err := s.rekeyUndo(ctx, r); err != nil {
+		return err
+	}
 	if err := s.rekeyCheck(ctx, r, r.To, RekeyVerifying, done); err != nil {
 		return errors.Join(err, s.rekeyAgain(context.WithoutCancel(ctx), r))
 	}
@@ -231,6 +234,7 @@ func (s *Store) mayRekey(ctx context.Context) error {
 			"UPDATE proxy_groups SET secrets = secrets WHERE 1 = 0",
 			"UPDATE provider_keys SET value = value WHERE 1 = 0",
 			"UPDATE operation_chunks SET content = content WHERE 1 = 0",
+			"UPDATE audit_undo SET content = content WHERE 1 = 0",
 			"UPDATE rekeying SET keys_done = keys_done WHERE id = 0",
 			"DELETE FROM rekeying WHERE id = 0",
 			"INSERT INTO rekeying (id, from_key_id, from_proof, to_key_id, groups_done, keys_done, started_at) SELECT id, from_key_id, from_proof, to_key_id, groups_done, keys_done, started_at FROM rekeying WHERE id = 0",

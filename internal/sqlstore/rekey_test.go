@@ -28,12 +28,13 @@ type contents struct {
 	groups   []fleet.Group
 	keys     map[fleet.KeyID]string
 	files    map[string]string // of operations
+	undo     map[string]string // of events
 }
 
 func contentsOf(t testing.TB, s *sqlstore.Store) contents {
 	t.Helper()
 	ctx := context.Background()
-	c := contents{settings: must(s.Settings(ctx))(t), groups: must(s.Groups(ctx))(t), keys: make(map[fleet.KeyID]string), files: make(map[string]string)}
+	c := contents{settings: must(s.Settings(ctx))(t), groups: must(s.Groups(ctx))(t), keys: make(map[fleet.KeyID]string), files: make(map[string]string), undo: undosOf(t, s)}
 	page, _ := must2(s.Operations(ctx, operation.Query{Limit: fleet.MaxPage}))(t)
 	for _, o := range page {
 		for _, stream := range []operation.Stream{operation.Input, operation.Result} {
@@ -65,6 +66,11 @@ func (c contents) same(t testing.TB, other contents) {
 	if !maps.Equal(c.files, other.files) {
 		t.Errorf("the files of operations differ")
 	}
+	for id, undo := range c.undo { // there may be more
+		if other.undo[id] != undo {
+			t.Errorf("the way back of event %s is not the one there was", id)
+		}
+	}
 	if fmt.Sprint(c.groups) != fmt.Sprint(other.groups) {
 		t.Errorf("the groups differ")
 	}
@@ -94,8 +100,15 @@ func filled(t testing.TB, dsn, passphrase string, keys int) contents {
 			t.Fatal(err)
 		}
 	}
+	for _, g := range must(s.Groups(ctx))(t)[:2] {
+		g.ProxyKeys = append(g.ProxyKeys, secret.New("sk-later"))
+		must(s.UpdateGroup(ctx, g, 0))(t)
+	}
 	fillFiles(t, s)
 	c := contentsOf(t, s)
+	if len(c.undo) != 3 {
+		t.Errorf("%d events can be undone, want 3", len(c.undo))
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

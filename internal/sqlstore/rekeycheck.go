@@ -36,6 +36,11 @@ func (s *Store) rekeyCheck(ctx context.Context, r *Rekeying, box *secret.Box, st
 	if err := s.checkChunks(ctx, box, fault); err != nil {
 		return err
 	}
+	if step == RekeyVerifying { // before, they are no reason not to begin
+		if err := s.checkUndo(ctx, box, fault); err != nil {
+			return err
+		}
+	}
 	total, err := s.countKeys(ctx)
 	if err != nil {
 		return err

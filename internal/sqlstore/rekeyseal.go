@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/secret"
 )
 
@@ -247,6 +248,11 @@ func (s *Store) endRekeying(ctx context.Context, r *Rekeying) error {
 		}
 		state, err := r.mine(ctx, tx)
 		if err != nil {
+			return err
+		}
+		a := s.begin(audit.WithActor(ctx, audit.Actor{Who: audit.Command}), audit.EncryptionKeyChanged)
+		a.event.Before, a.event.After = audit.Fields{"key_id": audit.Raw(state.FromKeyID)}, audit.Fields{"key_id": audit.Raw(state.ToKeyID)}
+		if err := s.record(ctx, tx, a, 1, nil, nil); err != nil {
 			return err
 		}
 		_, err = tx.NewDelete().Model(&state).WherePK().Exec(ctx)

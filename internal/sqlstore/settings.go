@@ -8,6 +8,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"gpt-load/internal/audit"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/secret"
 	"gpt-load/internal/settings"
@@ -91,6 +92,7 @@ func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[strin
 		return 0, err
 	}
 	var revision int64
+	changed := s.begin(ctx, audit.SettingsChanged)
 	err := s.write(ctx, "saving the settings", func(ctx context.Context, tx bun.Tx) (err error) {
 		if revision, err = bump(ctx, tx, configurationRevision); err != nil {
 			return err
@@ -108,6 +110,9 @@ func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[strin
 		if err := s.stillSealing(ctx, tx, box); err != nil {
 			return err
 		}
+		if err := s.recordSettings(ctx, tx, changed, box, set, reset); err != nil {
+			return err
+		}
 		// Delete and insert instead of an upsert: the same words on every database.
 		gone := append(slices.Collect(maps.Keys(set)), reset...)
 		if len(gone) > 0 {
@@ -123,4 +128,36 @@ func (s *Store) saveSettings(ctx context.Context, box *secret.Box, set map[strin
 		return nil
 	})
 	return revision, err
+}
+
+// recordSettings writes what a change of settings changes, before it is made.
+func (s *Store) recordSettings(ctx context.Context, tx bun.Tx, a *act, box *secret.Box, set map[string]string, reset []string) error {
+	var rows []settingRow
+	names := append(slices.Collect(maps.Keys(set)), reset...)
+	if len(names) == 0 {
+		return nil
+	}
+	if err := tx.NewSelect().Model(&rows).Where("name IN (?)", bun.List(names)).Scan(ctx); err != nil {
+		return err
+	}
+	before := make(map[string]string, len(rows))
+	whole := true
+	for _, row := range rows {
+		before[row.Name] = row.Value
+		if row.Sealed {
+			value, err := box.Open(row.Value, settingPlace(row.Name))
+			if err != nil { // a damaged value is no reason not to write a new one
+				whole = false
+				continue
+			}
+			before[row.Name] = value.Reveal()
+		}
+	}
+	clear, masked := audit.ChangeOfSettings(before, set)
+	a.event.Before, a.event.After = masked.Before, masked.After
+	var undo *audit.Undo
+	if whole {
+		undo = &audit.Undo{Settings: &clear}
+	}
+	return s.record(ctx, tx, a, int64(len(clear.Before)), undo, box)
 }

@@ -41,6 +41,9 @@ const (
 
 var sqliteDialect = dialect{
 	name:       "sqlite",
+	restsUntil: `CAST(substr(key_row.cooldowns, instr(key_row.cooldowns, '{"u":') + 5) AS INTEGER)`,
+	restIndex:  true,
+	rowOrder:   true,
 	alone:      aloneSQLite,
 	split:      whole,
 	contains:   func(column string) string { return "instr(" + column + ", ?) > 0" },

@@ -27,15 +27,21 @@ type Store struct {
 	log     *zap.Logger
 	// scanTime is recordScanTime, shorter in tests.
 	scanTime time.Duration
+	node     string
 
 	box      atomic.Pointer[secret.Box] // that secrets are sealed with; nil until Unlock
 	unlocked atomic.Pointer[secret.Box] // as given to Unlock
 	closed   atomic.Bool
+
+	// Bounds of a look for keys: see keyscan.go. Tests lower them.
+	smallGroup  int
+	keyScanTime time.Duration
 }
 
 // Options are what a store needs beside its address.
 type Options struct {
 	Logger *zap.Logger // nil logs nothing
+	Node   string      // this node, as the events of the audit log name it
 	// Existing does not make an SQLite file that is not there.
 	Existing bool
 	// Alone keeps every other process out of an SQLite file until Close, and is refused, with CodeUnavailable, while another
@@ -52,7 +58,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Store{log: log, clock: clock{log: log}, scanTime: recordScanTime}
+	s := &Store{log: log, node: opts.Node, clock: clock{log: log}, scanTime: recordScanTime, smallGroup: smallGroup, keyScanTime: keyScanTime}
 	to, err := parseDSN(dsn)
 	switch {
 	case err != nil:

@@ -32,10 +32,13 @@ func runSuite(t *testing.T, database fresh) {
 		"Groups":     testGroups,
 		"Keys":       testKeys,
 		"Deltas":     testKeyDeltas,
+		"KeyEdits":   testKeyEdits,
 		"Copy":       testCopy,
 		"Records":    testRecords,
 		"Stats":      testStats,
 		"RecordTail": testRecordTail,
+		"Audit":      testAudit,
+		"Sessions":   testSessions,
 		"Operations": testOperations,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })

@@ -56,7 +56,7 @@ func testTogether(t *testing.T, database fresh) {
 			return s.WriteRecords(ctx, requestlog.Batch{Source: "three", Position: int64(round + 1), Records: same[round : round+1]})
 		},
 		"operator": func(int) error {
-			_, err := other.SetKeyState(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(keys[40:80])}, fleet.KeyActive, "")
+			err := other.EditKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: keyIDs(keys[40:80])}, fleet.KeyEdit{Act: fleet.ActRestore}, func(fleet.KeysEdited) {})
 			return err
 		},
 		"temporary group": func(round int) error {

@@ -65,7 +65,7 @@ type Node struct {
 const nodeStopTimeout = 2 * time.Minute
 
 // StartNode starts a node in dir and returns when it is ready to serve. env overrides the defaults: a free port on
-// loopback, AuthKey, JSON logs at debug level, and no outgoing proxy. Nothing of the caller's own environment configures
+// loopback, AuthKey, JSON logs at debug level, no outgoing proxy, and no wait for load balancers. Nothing of the caller's own environment configures
 // it. When ctx ends, the node is asked to end as an operator would. A node that does not start is returned with the
 // error, for its Logs.
 func StartNode(ctx context.Context, binary, dir string, env ...string) (*Node, error) {
@@ -83,7 +83,7 @@ func StartNode(ctx context.Context, binary, dir string, env ...string) (*Node, e
 			cmd.Env = slices.Concat([]string{
 				"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GORACE=halt_on_error=1",
 				"HOST=127.0.0.1", "PORT=" + strconv.Itoa(port.number), "AUTH_KEY=" + AuthKey,
-				"LOG_FORMAT=json", "LOG_LEVEL=debug", "TZ=UTC",
+				"LOG_FORMAT=json", "LOG_LEVEL=debug", "TZ=UTC", "SERVER_SHUTDOWN_DELAY=0",
 			}, env)
 			return cmd
 		},

@@ -58,7 +58,7 @@ type GroupInput struct {
 	Description         string          `json:"description,omitempty" doc:"At most 2000 characters."`
 	Kind                string          `json:"kind,omitempty" doc:"standard (default) or aggregate. It cannot be changed later."`
 	Channel             string          `json:"channel" doc:"openai, openai-response, gemini or anthropic."`
-	Sort                int             `json:"sort,omitempty" doc:"Ascending order of display."`
+	Sort                *int            `json:"sort,omitempty" doc:"Ascending order of display; behind all others when it is left out."`
 	Upstreams           []Upstream      `json:"upstreams,omitempty" doc:"Standard groups only: 1 to 100, at least one with a weight above 0."`
 	ProxyKeys           []string        `json:"proxy_keys,omitempty" doc:"Keys that clients may use for this group, besides the setting proxy_keys. At most 1000."`
 	ParamOverrides      []ParamOverride `json:"param_overrides,omitempty" doc:"At most 100."`

@@ -10,7 +10,7 @@ type Health struct {
 	Version   string    `json:"version"`
 }
 
-// Readiness is the answer of GET /readyz: 200 when every part is ready, else 503.
+// Readiness is the answer of GET /readyz and GET /startupz: 200 when every part is ready, else 503.
 type Readiness struct {
 	Status string  `json:"status"` // "ready" or "not_ready"
 	Checks []Check `json:"checks"`

@@ -20,8 +20,15 @@ type Key struct {
 	Evidence  string     `json:"evidence" doc:"The provider's own words, redacted."`
 	Failures  int        `json:"failures" doc:"Consecutive counted failures."`
 	Cooldowns []Cooldown `json:"cooldowns" doc:"Rests that are not over yet."`
+	Weight    int        `json:"weight" minimum:"1" maximum:"100" doc:"How often it is chosen, of a key with weight 1."`
+	Notes     string     `json:"notes" maxLength:"500"`
+	Tags      []string   `json:"tags" maxItems:"10"`
 	CreatedAt time.Time  `json:"created_at"`
 	UpdatedAt time.Time  `json:"updated_at" doc:"When the state last changed."`
+	// What the stored request records say of it; it is behind by those that are on their way to the database.
+	Requests       int64      `json:"requests" doc:"Attempts with it, as far as they are recorded."`
+	FailedRequests int64      `json:"failed_requests" doc:"Attempts that did not end by the client or by success."`
+	LastUsedAt     *time.Time `json:"last_used_at,omitempty" doc:"Absent when no record names it."`
 }
 
 // Cooldown rests a key until a time.
@@ -78,22 +85,6 @@ type KeyImport struct {
 type KeyRejected struct {
 	Line   int    `json:"line" doc:"Line of the text, from 1; the place in the list for a JSON list."`
 	Reason string `json:"reason"`
-}
-
-// KeySelection names the keys to act on: either ids or state.
-type KeySelection struct {
-	IDs   []string `json:"ids,omitempty" doc:"At most 10000 ids."`
-	State string   `json:"state,omitempty" doc:"All keys of the group that are active, invalid or disabled now."`
-}
-
-// KeysChanged says how many keys an action changed.
-type KeysChanged struct {
-	Changed int `json:"changed"`
-}
-
-// KeyTests are the results of testing keys now, in the order of the ids asked for.
-type KeyTests struct {
-	Results []KeyTest `json:"results"`
 }
 
 // KeyTest is the result of testing one key.

@@ -57,7 +57,7 @@ type canaryWorld struct {
 
 func startCanaries(t *testing.T) *canaryWorld {
 	t.Helper()
-	w := &canaryWorld{world: start(t, "LOG_LEVEL=debug", "LOG_ENABLE_FILE=true", "ENCRYPTION_KEY="+canaryPassphrase, "MAX_CONCURRENT_REQUESTS=500")}
+	w := &canaryWorld{world: start(t, "LOG_LEVEL=debug", "ACCESS_LOG=text", "LOG_ENABLE_FILE=true", "ENCRYPTION_KEY="+canaryPassphrase, "MAX_CONCURRENT_REQUESTS=500")}
 	w.settings(adminapi.SettingsPatch{"request_log_write_interval_minutes": 0})
 	w.group = w.world.group("canary", adminapi.ChannelOpenAI, 0, func(g *adminapi.GroupInput) {
 		g.ProxyKeys = []string{canaryTenant}
@@ -318,7 +318,14 @@ func (w *canaryWorld) adminAnswers() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var recordIDs, keyIDs []string
+	events, err := w.admin.Audit(w.t.Context(), adminapi.AuditFilter{Limit: 1000})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var recordIDs, keyIDs, eventIDs []string
+	for _, e := range events.Events {
+		eventIDs = append(eventIDs, e.ID)
+	}
 	for _, r := range records.Records {
 		recordIDs = append(recordIDs, r.ID)
 	}
@@ -334,6 +341,8 @@ func (w *canaryWorld) adminAnswers() {
 		switch {
 		case strings.HasPrefix(path, "/records"):
 			ids = recordIDs
+		case strings.HasPrefix(path, "/audit"):
+			ids = eventIDs
 		case strings.HasPrefix(path, "/keys"):
 			ids = keyIDs
 		}

@@ -110,7 +110,7 @@ func TestFidelity(t *testing.T) {
 			w.fidelity(t, e)
 		})
 		// A 429 makes the key rest.
-		if _, err := w.admin.RestoreKeys(t.Context(), group, adminapi.KeySelection{State: adminapi.KeyActive}); err != nil {
+		if _, err := w.admin.RestoreKeys(t.Context(), group, adminapi.KeySelection{All: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

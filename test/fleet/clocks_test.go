@@ -110,7 +110,7 @@ func TestClocksApart(t *testing.T) {
 			})
 			must(t, w.answers("lonely", http.StatusServiceUnavailable)(t.Context(), pair[0]))
 			w.change(everywhere, time.Second, func(context.Context) error { return nil }, w.answers("lonely", http.StatusServiceUnavailable))
-			restored := w.change(everywhere, convergence, func(ctx context.Context) error {
+			restored := w.change(everywhere, limited(convergence), func(ctx context.Context) error {
 				n, err := w.nodes[pair[1]].Client().RestoreKeys(ctx, group.ID, adminapi.KeySelection{State: adminapi.KeyInvalid})
 				if err == nil && n == 0 { // the verdict is on its way to the database
 					err = errors.New("nothing to restore")

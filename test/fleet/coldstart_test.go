@@ -16,7 +16,7 @@ import (
 // goes over to the database when that is back. What it answered meanwhile is recorded.
 func TestColdStart(t *testing.T) {
 	w := newWorld(t)
-	w.mark(first, []int{follower}, convergence)
+	w.mark(first, []int{follower}, limited(convergence))
 	pause(t, 3*time.Second) // the copy follows within a second or two
 	must(t, w.nodes[follower].Kill())
 	must(t, w.store.Kill())
@@ -45,7 +45,7 @@ func TestColdStart(t *testing.T) {
 	}
 	must(t, w.store.Restart(t.Context()))
 	must(t, w.redis.Restart(t.Context()))
-	took := await(t, convergence, "it serves from the database", func(ctx context.Context) error {
+	took := await(t, limited(convergence), "it serves from the database", func(ctx context.Context) error {
 		self, err := w.self(ctx, follower)
 		if err == nil && self.ServingFrom != "store" {
 			err = fmt.Errorf("%+v", self)
@@ -53,8 +53,8 @@ func TestColdStart(t *testing.T) {
 		return err
 	})
 	t.Logf("it serves from the database %v after that is back", took.Round(time.Millisecond))
-	w.awaitWhole(4 * convergence)
-	w.mark(follower, []int{first, second, follower}, convergence)
+	w.awaitWhole(10 * convergence)
+	w.mark(follower, []int{first, second, follower}, limited(convergence))
 	await(t, time.Minute, "its records are stored", func(ctx context.Context) error {
 		text, err := w.store.SQL(ctx, database, `SELECT count(DISTINCT id) FROM request_records WHERE path = '/echo/probe';`)
 		if n, notNumber := strconv.Atoi(strings.TrimSpace(text)); err == nil && (notNumber != nil || n < requests) {

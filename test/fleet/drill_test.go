@@ -60,7 +60,7 @@ func (d *drill) loseKey(i int) {
 func (d *drill) awaitDead() {
 	t := d.world.t
 	t.Helper()
-	await(t, 4*convergence, "the dead key is invalid on every node", func(ctx context.Context) error {
+	await(t, limited(convergence), "the dead key is invalid on every node", func(ctx context.Context) error {
 		for _, n := range d.nodes {
 			group, err := n.Client().Group(ctx, d.group.ID, false)
 			if err != nil {
@@ -80,15 +80,15 @@ func (d *drill) recovered() {
 	t := d.world.t
 	t.Helper()
 	d.healed = time.Now()
-	whole := await(t, 4*convergence, "all nodes agree", func(ctx context.Context) error {
+	whole := await(t, limited(convergence), "all nodes agree", func(ctx context.Context) error {
 		_, err := d.leader(ctx, []int{first, second, follower})
 		return err
 	})
 	if d.dead >= 0 {
 		d.awaitDead()
 	}
-	spread := d.mark(follower, []int{first, second, follower}, 4*convergence)
-	records := await(t, 4*convergence, "records flow", func(ctx context.Context) error {
+	spread := d.mark(follower, []int{first, second, follower}, limited(convergence))
+	records := await(t, limited(convergence), "records flow", func(ctx context.Context) error {
 		for i := range d.nodes {
 			self, err := d.self(ctx, i)
 			if err != nil {
@@ -104,8 +104,8 @@ func (d *drill) recovered() {
 	took := time.Since(d.healed)
 	t.Logf("converged %v after recovery (members %v, a change on every node %v, records %v)", took.Round(time.Millisecond),
 		whole.Round(time.Millisecond), spread.Round(time.Millisecond), records.Round(time.Millisecond))
-	if took > convergence {
-		t.Errorf("converged %v after recovery; the limit is %v", took, convergence)
+	if limit := limited(convergence); took > limit {
+		t.Errorf("converged %v after recovery; the limit is %v", took, limit)
 	}
 }
 
@@ -139,8 +139,8 @@ func (d *drill) judgeLatency(over time.Time) {
 	added := hurt - max(before, after)
 	machine = max(0, machine-max(machineBefore, machineAfter))
 	t.Logf("p99 is %v worse, that of the machine %v", added, machine)
-	if added > addedLimit+3*machine {
-		t.Errorf("p99 is %v worse; the limit is %v", added, addedLimit)
+	if limit := limited(addedLimit); added > limit+3*machine {
+		t.Errorf("p99 is %v worse; the limit is %v", added, limit)
 	}
 }
 

@@ -3,9 +3,11 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -14,6 +16,17 @@ import (
 
 // binary has no race detector: its pauses would be taken for those of the fleet.
 var binary string
+
+// exact holds figures to their limits.
+var exact = flag.Bool("exact", false, "hold latencies and times to their limits, not to ten times as much")
+
+// limited is a limit of a figure for the machine this runs on.
+func limited(limit time.Duration) time.Duration {
+	if *exact {
+		return limit
+	}
+	return 10 * limit
+}
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gpt-load-fleet-")
