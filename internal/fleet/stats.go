@@ -17,8 +17,9 @@ const (
 
 // The steps of time that sums are kept for.
 const (
-	StatsHour   = time.Hour
 	StatsMinute = time.Minute
+	StatsHour   = time.Hour
+	StatsDay    = 24 * time.Hour // of UTC, summed up of hours
 	// MinutesKept is how long sums by the minute are kept at least.
 	MinutesKept = 3 * time.Hour
 	// KeyStatsKept is how long sums by provider key are kept at least.
@@ -34,7 +35,7 @@ const OtherModel = "(other)"
 // StatsByKey that names one of these, or StatsMinute, is CodeInvalid.
 type StatsQuery struct {
 	From, To time.Time     // From <= start of a row < To
-	Step     time.Duration // StatsHour or StatsMinute; 0 takes StatsHour
+	Step     time.Duration // StatsMinute, StatsHour or StatsDay; 0 takes StatsHour
 	GroupID  GroupID       // the group that served or the aggregate that was asked; of keys, their group
 	ParentID GroupID       // the aggregate that was asked
 	Model    string        // the model sent, exact
@@ -74,6 +75,20 @@ type StatsRow struct {
 	// Duration and FirstByte are zero unless StatsQuery.Latencies.
 	Duration  Percentiles
 	FirstByte Percentiles
+}
+
+// Add adds the counts and sums of o. Percentiles do not add up.
+func (r *StatsRow) Add(o *StatsRow) {
+	r.Requests += o.Requests
+	r.Succeeded += o.Succeeded
+	r.ClientFaults += o.ClientFaults
+	r.Failed += o.Failed
+	r.Retries += o.Retries
+	r.RequestBytes += o.RequestBytes
+	r.ResponseBytes += o.ResponseBytes
+	r.DurationSum += o.DurationSum
+	r.FirstBytes += o.FirstBytes
+	r.FirstByteSum += o.FirstByteSum
 }
 
 // Percentiles are durations that 50, 95 and 99 % of the requests did not exceed, off by 4.4 % at most between a millisecond and

@@ -15,6 +15,7 @@ import (
 const (
 	minute = int64(time.Minute / time.Microsecond)
 	hour   = int64(time.Hour / time.Microsecond)
+	day    = 24 * hour
 	// rollUpModel clips the model's name, which is part of the primary key.
 	rollUpModel = 128
 )

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -60,6 +61,9 @@ func tableOf(q fleet.StatsQuery) (*statTable, error) {
 	var faults []fleet.FieldError
 	fault := func(field, message string) { faults = append(faults, fleet.FieldError{Field: field, Message: message}) }
 	table := &hourlyStats
+	if !slices.Contains([]time.Duration{0, fleet.StatsMinute, fleet.StatsHour, fleet.StatsDay}, q.Step) {
+		fault("step", "must be a minute, an hour or a day")
+	}
 	byKey := q.KeyID != 0 || slices.Contains(q.By, fleet.StatsByKey)
 	switch {
 	case byKey:
@@ -71,7 +75,7 @@ func tableOf(q fleet.StatsQuery) (*statTable, error) {
 			}
 		}
 		if q.Step == fleet.StatsMinute {
-			fault("step", "must be an hour for provider keys")
+			fault("step", "must be an hour or a day for provider keys")
 		}
 	case q.Step == fleet.StatsMinute:
 		table = &minuteStats
@@ -103,10 +107,13 @@ type sumRow struct {
 func selectStats(db bun.IDB, table *statTable, q fleet.StatsQuery, columns []string) *bun.SelectQuery {
 	sel := db.NewSelect().TableExpr(table.name)
 	for _, column := range columns {
-		if column == "start" {
-			sel.ColumnExpr("? AS start", bun.Ident(table.time))
-		} else {
+		switch {
+		case column != "start":
 			sel.Column(column)
+		case q.Step == fleet.StatsDay:
+			sel.ColumnExpr("?0 - ?0 % ?1 AS start", bun.Ident(table.time), day)
+		default:
+			sel.ColumnExpr("? AS start", bun.Ident(table.time))
 		}
 	}
 	if !q.From.IsZero() {
@@ -141,9 +148,6 @@ func readStatSums(ctx context.Context, db bun.IDB, table *statTable, q fleet.Sta
 	var rows []sumRow
 	sel := selectStats(db, table, q, columns).Limit(maxStatsRows + 1)
 	for _, column := range columns {
-		if column == "start" {
-			column = table.time
-		}
 		sel.Group(column)
 	}
 	for _, column := range sumColumns {

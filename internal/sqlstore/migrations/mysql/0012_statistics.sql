@@ -59,8 +59,22 @@ CREATE TABLE IF NOT EXISTS hourly_key_stats (
     first_byte           BIGINT          NOT NULL,
     duration_histogram   VARBINARY(2000) NOT NULL,
     first_byte_histogram VARBINARY(2000) NOT NULL,
-    PRIMARY KEY (hour, group_id, key_id)
+    PRIMARY KEY (hour, group_id, key_id),
+    KEY hourly_key_stats_group (group_id, hour),
+    KEY hourly_key_stats_key (key_id, hour)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- A row is written again and again but gets its place in these only once.
+SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'hourly_stats' AND index_name = 'hourly_stats_group') = 0,
+    'CREATE INDEX hourly_stats_group ON hourly_stats (group_id, hour)', 'DO 0');
+PREPARE change_of_table FROM @change;
+EXECUTE change_of_table;
+DEALLOCATE PREPARE change_of_table;
+SET @change = IF((SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'hourly_stats' AND index_name = 'hourly_stats_parent') = 0,
+    'CREATE INDEX hourly_stats_parent ON hourly_stats (parent_id, hour)', 'DO 0');
+PREPARE change_of_table FROM @change;
+EXECUTE change_of_table;
+DEALLOCATE PREPARE change_of_table;
 
 -- The last batches of records in the order in which they were committed, for who follows them.
 INSERT IGNORE INTO revisions (name, value) VALUES ('records', 0);

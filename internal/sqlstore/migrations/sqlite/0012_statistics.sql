@@ -57,6 +57,12 @@ CREATE TABLE hourly_key_stats (
     PRIMARY KEY (hour, group_id, key_id)
 ) WITHOUT ROWID;
 
+-- A row is written again and again but gets its place in these only once.
+CREATE INDEX hourly_stats_group ON hourly_stats (group_id, hour);
+CREATE INDEX hourly_stats_parent ON hourly_stats (parent_id, hour);
+CREATE INDEX hourly_key_stats_group ON hourly_key_stats (group_id, hour);
+CREATE INDEX hourly_key_stats_key ON hourly_key_stats (key_id, hour);
+
 -- The last batches of records in the order in which they were committed, for who follows them.
 INSERT INTO revisions (name, value) VALUES ('records', 0);
 CREATE TABLE record_batches (
