@@ -16,7 +16,7 @@ import (
 func (a *app) groupsCommand() *cobra.Command {
 	return a.withConnection(a.branch("groups", "List, make, copy, change and delete groups", "",
 		a.listGroupsCommand(), a.getGroupCommand(), a.createGroupCommand(), a.copyGroupCommand(), a.updateGroupCommand(), a.deleteGroupCommand(),
-		a.orderGroupsCommand(), a.membersCommand(), a.parentsCommand(), a.previewCommand()))
+		a.orderGroupsCommand(), a.membersCommand(), a.parentsCommand(), a.previewCommand(), a.groupStatisticsCommand()))
 }
 
 // findGroup finds a group by its name, or else by its id: a name may look like an id, and goes first.

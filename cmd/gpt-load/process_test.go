@@ -42,7 +42,7 @@ func TestNoSecretUnasked(t *testing.T) {
 		for _, command := range []string{
 			"groups list", "groups get openai", "groups update openai --sort 2", "keys list openai", "keys find", "keys import openai", "keys test openai 1 2 3",
 			"keys disable openai 4", "keys enable openai 4", "settings list", "settings list --group openai", "settings get proxy_keys", "settings set max_retries=4",
-			"records list", "statistics", "config check", "version", "groups get nothing", "keys list nothing", "keys delete openai 4",
+			"records list", "stats", "config check", "version", "groups get nothing", "keys list nothing", "keys delete openai 4",
 		} {
 			r := w.run(t, goodKey, append(strings.Fields(command), "--output", output)...)
 			for _, secret := range []string{"canary", testenv.AuthKey} {

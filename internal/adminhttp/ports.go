@@ -56,7 +56,7 @@ type Store interface {
 
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
-	Stats(ctx context.Context, q fleet.StatsQuery) ([]fleet.StatsRow, error)
+	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
 
 	// OpenSession stores a new session, and forgets those that expired or were not used since idleSince.
 	OpenSession(ctx context.Context, s fleet.AdminSession, idleSince time.Time) error

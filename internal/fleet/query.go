@@ -75,10 +75,12 @@ type KeySelection struct {
 	Filter KeyFilter
 }
 
-// RecordQuery asks for one page of request records, newest first. Zero fields do not filter.
+// RecordQuery asks for one page of request records, newest first. Zero fields do not filter. A page may have fewer records
+// than Limit, or none, and a cursor: the look for what is rare goes on with it.
 type RecordQuery struct {
 	From, To            time.Time // From <= StartedAt < To
 	GroupID             GroupID   // the group that served or the aggregate that was asked
+	ParentID            GroupID   // the aggregate that was asked
 	Model               string    // the model asked or sent, exact
 	Status              int       // exact
 	StatusFrom          int       // lowest status, inclusive
@@ -93,43 +95,4 @@ type RecordQuery struct {
 	Text                string // part of the error text, the path or the request id, without regard to ASCII case
 	Limit               int    // 1 to MaxPage; 0 takes DefaultPage
 	Cursor              string // as in KeyQuery
-}
-
-// StatsBy is what the rows of a statistics answer are told apart by.
-type StatsBy string
-
-// The ways to tell rows apart.
-const (
-	StatsByHour     StatsBy = "hour"
-	StatsByGroup    StatsBy = "group"
-	StatsByModel    StatsBy = "model"
-	StatsByProxyKey StatsBy = "proxy_key"
-)
-
-// StatsQuery asks for sums over the hourly roll-ups.
-type StatsQuery struct {
-	From, To time.Time // whole hours: From <= hour < To
-	GroupID  GroupID   // the group that served or the aggregate that was asked; 0 means all
-	Model    string    // the model sent, exact; empty means all
-	By       []StatsBy // none gives one row
-}
-
-// StatsRow is one row of sums. Only what StatsQuery.By names is set of the first four fields.
-type StatsRow struct {
-	Hour                time.Time
-	GroupID             GroupID
-	Model               string
-	ProxyKeyFingerprint string
-
-	Requests      int64
-	Succeeded     int64 // ClassOK
-	ClientFaults  int64 // ClassClient and ClassCanceled
-	Failed        int64 // every other class
-	Retries       int64 // attempts after the first
-	RequestBytes  int64
-	ResponseBytes int64
-	// DurationSum and FirstByteSum are over Requests and FirstBytes requests.
-	DurationSum  time.Duration
-	FirstBytes   int64
-	FirstByteSum time.Duration
 }

@@ -15,6 +15,9 @@ type RecordStore interface {
 	DeleteRecordsBefore(ctx context.Context, t time.Time, limit int) (deleted int, err error)
 	// DeleteStatsBefore deletes some of the hourly sums before t and returns how many; 0 when there are none left.
 	DeleteStatsBefore(ctx context.Context, t time.Time) (deleted int, err error)
+	// TrimStats deletes some of the sums by the minute and by provider key that are past their time, which no setting changes, and
+	// returns how many; 0 when there are none left.
+	TrimStats(ctx context.Context) (deleted int, err error)
 	// ReclaimSpace gives at most pages free pages back to the file system and returns how many; 0 when there are none.
 	ReclaimSpace(ctx context.Context, pages int) (freed int, err error)
 	// SweepDeletedGroups deletes, in short transactions, the keys of deleted groups that a deletion cut short left behind.
@@ -81,6 +84,9 @@ func (r *Retention) runOnce(ctx context.Context) error {
 	if _, err := chunks(ctx, "forgetting spools that are gone", func(ctx context.Context) (int, error) {
 		return r.store.ForgetSources(ctx, time.Now().Add(-sourcesKept))
 	}); err != nil {
+		return err
+	}
+	if _, err := chunks(ctx, "deleting old statistics by minute and key", r.store.TrimStats); err != nil {
 		return err
 	}
 	// Space before records: also that of an earlier run that was stopped, and of what an operator deleted.

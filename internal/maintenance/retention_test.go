@@ -20,6 +20,7 @@ type archive struct {
 	failAt                int // the call that fails, counted from 1
 	took                  time.Duration
 	sources               int
+	fine                  int // sums by the minute and by key
 	silentSince           time.Time
 	events                int
 	acts, automatic       time.Time // of the last call
@@ -52,6 +53,12 @@ func (a *archive) DeleteStatsBefore(_ context.Context, t time.Time) (int, error)
 	n := min(a.stats, 7)
 	a.stats -= n
 	return n, a.call()
+}
+
+func (a *archive) TrimStats(context.Context) (int, error) {
+	n := min(a.fine, 3)
+	a.fine -= n
+	return n, nil
 }
 
 func (a *archive) ReclaimSpace(_ context.Context, pages int) (int, error) {
@@ -126,7 +133,7 @@ func TestRetentionDeletesInChunksAndReturnsTheSpace(t *testing.T) {
 func TestRetentionForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, logs := observed()
-		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7, events: 7}
+		a := &archive{records: 5, stats: 5, pages: 5, orphans: 3, deletions: 7, usage: 7, sources: 7, events: 7, fine: 7}
 		begun := time.Now()
 		if err := NewRetention(a, forDays(0), log).runOnce(t.Context()); err != nil {
 			t.Fatal(err)
@@ -140,7 +147,7 @@ func TestRetentionForEver(t *testing.T) {
 		if day := 24 * time.Hour; begun.Sub(a.acts).Round(day) != 400*day || begun.Sub(a.automatic).Round(day) != 90*day || a.mostAutomatic != 1_000_000 {
 			t.Errorf("acts before %v, automatic events before %v or beyond %d were deleted", a.acts, a.automatic, a.mostAutomatic)
 		}
-		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources+a.events != 0 || logs.Len() != 0 {
+		if a.records != 5 || a.stats != 5 || a.pages+a.orphans+a.deletions+a.usage+a.sources+a.events+a.fine != 0 || logs.Len() != 0 {
 			t.Errorf("left: %+v, log %v", a, logs.All())
 		}
 	})

@@ -137,7 +137,7 @@ func writeRecords(b *testing.B, s *sqlstore.Store, server int) {
 func busyRecord(n int) fleet.RequestRecord {
 	// It took up to a second, so it began before some that ended earlier.
 	took := time.Duration(n*7919%1000) * time.Millisecond
-	at := noon.Add(time.Duration(n) * 200 * time.Microsecond).Add(-took)
+	at := busySince.Add(time.Duration(n) * 200 * time.Microsecond).Add(-took)
 	group := n%2 + 1
 	model := busyModels[n%len(busyModels)]
 	r := fleet.RequestRecord{
@@ -158,6 +158,7 @@ func busyRecord(n int) fleet.RequestRecord {
 }
 
 var (
+	busySince   = time.Now().UTC() // recent, so that it counts by the minute, too
 	busyGroups  = []string{"openai-production", "openai-internal"}
 	busyModels  = namesOf("gpt-4.1-mini-2025-04-%02d", 20)
 	busyClients = namesOf("203.0.113.%d", 50)

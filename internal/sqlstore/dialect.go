@@ -36,8 +36,12 @@ type dialect struct {
 	contains func(column string) string
 	// hex is an SQL expression, the upper-case hexadecimal text of a binary column.
 	hex func(column string) string
+	// failures tells whether there is an index of the statuses of failures, and of nothing else.
+	failures bool
 	// onConflict is what bun's On takes to change the row that stands in the way by its primary key.
 	onConflict func(key string) string
+	// doSet stands between onConflict and the list of assignments.
+	doSet string
 	// offered is an SQL expression after onConflict, the value that the new row has in a column; the old one is
 	// table.column.
 	offered func(column string) string
@@ -46,6 +50,8 @@ type dialect struct {
 	// updateEach is a statement that changes some rows of a table, called k, each by a row of placeholders, called v, which has
 	// the columns key and set: where those of key are equal and where holds.
 	updateEach func(table string, key, set []string, rows int, where string) string
+	// selectEach reads columns of the rows of a table, called k, whose columns key are equal to one of some rows of placeholders.
+	selectEach func(table, columns string, key []string, rows int) string
 	// bytes is a binary value as an argument of updateEach, which gives it no type by itself.
 	bytes func(value []byte) any
 	// rewrite makes the file anew, without what was overwritten or deleted; nil where that is the business of a server. Nobody
@@ -91,6 +97,20 @@ func updateJoin(table string, key, set []string, rows int, where string) string 
 	row := " UNION ALL SELECT ?" + strings.Repeat(", ?", len(columns)-1)
 	return "UPDATE " + table + " AS k JOIN (SELECT " + each(columns, "? AS %s", ", ") + strings.Repeat(row, rows-1) + ") AS v ON " +
 		each(key, "k.%[1]s = v.%[1]s", " AND ") + " SET " + each(set, "k.%[1]s = v.%[1]s", ", ") + " WHERE " + where
+}
+
+// selectFromValues is the selectEach of SQLite and PostgreSQL.
+func selectFromValues(table, columns string, key []string, rows int) string {
+	row := ", (?" + strings.Repeat(", ?", len(key)-1) + ")"
+	return "WITH v (" + strings.Join(key, ", ") + ") AS (VALUES " + strings.Repeat(row, rows)[2:] + ") SELECT " + columns + " FROM v JOIN " + table +
+		" AS k ON " + each(key, "k.%[1]s = v.%[1]s", " AND ")
+}
+
+// selectJoin is the selectEach of MySQL and MariaDB.
+func selectJoin(table, columns string, key []string, rows int) string {
+	row := " UNION ALL SELECT ?" + strings.Repeat(", ?", len(key)-1)
+	return "SELECT " + columns + " FROM (SELECT " + each(key, "? AS %s", ", ") + strings.Repeat(row, rows-1) + ") AS v JOIN " + table +
+		" AS k ON " + each(key, "k.%[1]s = v.%[1]s", " AND ")
 }
 
 // each spells a list of columns.

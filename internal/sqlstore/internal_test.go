@@ -108,7 +108,7 @@ func TestABatchIsAllOrNothing(t *testing.T) {
 		}
 	}
 	stats, err := s.Stats(ctx, fleet.StatsQuery{})
-	if err != nil || stats[0].Requests != 300 {
+	if err != nil || stats.Total.Requests != 300 {
 		t.Errorf("%+v, %v", stats, err)
 	}
 }

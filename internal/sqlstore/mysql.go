@@ -28,6 +28,8 @@ var mysqlDialect = dialect{
 	hex:        func(column string) string { return "HEX(" + column + ")" },
 	onConflict: func(string) string { return "DUPLICATE KEY UPDATE" },
 	offered:    func(column string) string { return "VALUES(" + column + ")" },
+	selectEach: selectJoin,
+	doSet:      " ",
 	updateEach: updateJoin,
 	bytes:      binary,
 	insertKeys: insertMissingKeys,

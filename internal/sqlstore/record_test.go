@@ -3,7 +3,6 @@ package sqlstore_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -86,7 +85,7 @@ func testRecordsOnce(t *testing.T, s *sqlstore.Store) {
 	}
 	page, _ := must2(s.Records(ctx, fleet.RecordQuery{}))(t)
 	stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t)
-	if len(page) != 4 || len(stats) != 1 || stats[0].Requests != 4 {
+	if len(page) != 4 || stats.Total.Requests != 4 {
 		t.Errorf("%d records, sums %+v", len(page), stats)
 	}
 	if err := s.WriteRecords(ctx, requestlog.Batch{Source: "another", Position: 1, Records: []fleet.RequestRecord{record(4)}}); err != nil {
@@ -108,7 +107,7 @@ func testRecordsOnce(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("a source that was forgotten stands at %d", got)
 	}
 	write(t, s, 4, a, b, c, d)
-	if stats = must(s.Stats(ctx, fleet.StatsQuery{}))(t); len(stats) != 1 || stats[0].Requests != 5 {
+	if stats = must(s.Stats(ctx, fleet.StatsQuery{}))(t); stats.Total.Requests != 5 {
 		t.Errorf("afterwards the sums are %+v", stats)
 	}
 }
@@ -134,8 +133,8 @@ func testRecordsCanceled(t *testing.T, s *sqlstore.Store) {
 		if after := must(s.Position(t.Context(), "spool"))(t); after != before {
 			return // it was committed between these reads
 		}
-		if want := before * records; stats[0].Requests != want || int64(len(page)) != want || err == nil && before != 1 {
-			t.Fatalf("after %v (%v): %d records, %d summed, position %d", patience, err, len(page), stats[0].Requests, before)
+		if want := before * records; stats.Total.Requests != want || int64(len(page)) != want || err == nil && before != 1 {
+			t.Fatalf("after %v (%v): %d records, %d summed, position %d", patience, err, len(page), stats.Total.Requests, before)
 		}
 		if before == 1 {
 			return
@@ -288,7 +287,7 @@ func testRetention(t *testing.T, s *sqlstore.Store) {
 	if r := must(s.Record(ctx, all[250].ID))(t); r.Capture == nil {
 		t.Error("a body that should stay is gone")
 	}
-	if stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t); stats[0].Requests != 300 {
+	if stats := must(s.Stats(ctx, fleet.StatsQuery{}))(t); stats.Total.Requests != 300 {
 		t.Errorf("retention changed the sums: %+v", stats)
 	}
 	if n := must(s.DeleteStatsBefore(ctx, noon))(t); n != 1 {
@@ -296,85 +295,5 @@ func testRetention(t *testing.T, s *sqlstore.Store) {
 	}
 	if n := must(s.DeleteStatsBefore(ctx, noon))(t); n != 0 {
 		t.Errorf("%d rows of statistics deleted", n)
-	}
-}
-
-func testStats(t *testing.T, open opener) {
-	t.Run("Sums", func(t *testing.T) { testSums(t, open(t)) })
-	t.Run("Bound", func(t *testing.T) { testModelBound(t, open(t)) })
-}
-
-func testSums(t *testing.T, s *sqlstore.Store) {
-	classes := []fleet.Class{
-		fleet.ClassOK, fleet.ClassClient, fleet.ClassCanceled, fleet.ClassKeyDead, fleet.ClassKeyExhausted, fleet.ClassKeySuspect,
-		fleet.ClassModelDenied, fleet.ClassLimited, fleet.ClassUpstream, fleet.ClassGateway,
-	}
-	var batch []fleet.RequestRecord
-	for i, class := range classes {
-		r := record(i)
-		r.Class = class
-		batch = append(batch, r)
-	}
-	next := record(3600)
-	next.ModelSent, next.GroupID, next.ParentID, next.TimeToFirstByte = "other", 2, 9, 0
-	next.Attempts = append(next.Attempts, fleet.Attempt{}, fleet.Attempt{})
-	write(t, s, 1, batch[:5]...)
-	write(t, s, 2, append(batch[5:], next)...)
-
-	first := noon.Truncate(time.Hour)
-	sum := fleet.StatsRow{
-		Requests: 10, Succeeded: 1, ClientFaults: 2, Failed: 7, RequestBytes: 100, ResponseBytes: 200,
-		DurationSum: 15 * time.Millisecond, FirstBytes: 10, FirstByteSum: 10 * time.Millisecond,
-	}
-	last := fleet.StatsRow{Requests: 1, Succeeded: 1, Retries: 2, RequestBytes: 10, ResponseBytes: 20, DurationSum: 1500 * time.Microsecond}
-	hours := []fleet.StatsRow{sum, last}
-	hours[0].Hour, hours[1].Hour = first, first.Add(time.Hour)
-	groups := []fleet.StatsRow{sum, last}
-	groups[0].GroupID, groups[0].Model, groups[0].ProxyKeyFingerprint = 1, "sent", "aabbccddeeff"
-	groups[1].GroupID, groups[1].Model, groups[1].ProxyKeyFingerprint = 2, "other", "aabbccddeeff"
-	for name, c := range map[string]struct {
-		q    fleet.StatsQuery
-		want []fleet.StatsRow
-	}{
-		"hours":      {fleet.StatsQuery{By: []fleet.StatsBy{fleet.StatsByHour}}, hours},
-		"from":       {fleet.StatsQuery{From: first.Add(time.Hour), By: []fleet.StatsBy{fleet.StatsByHour}}, hours[1:]},
-		"to":         {fleet.StatsQuery{To: first.Add(time.Hour)}, []fleet.StatsRow{sum}},
-		"asked":      {fleet.StatsQuery{GroupID: 9}, []fleet.StatsRow{last}},
-		"served":     {fleet.StatsQuery{GroupID: 1}, []fleet.StatsRow{sum}},
-		"model":      {fleet.StatsQuery{Model: "other"}, []fleet.StatsRow{last}},
-		"everything": {fleet.StatsQuery{By: []fleet.StatsBy{fleet.StatsByGroup, fleet.StatsByModel, fleet.StatsByProxyKey}}, groups},
-		"none":       {fleet.StatsQuery{GroupID: 77}, []fleet.StatsRow{{}}},
-	} {
-		if got := must(s.Stats(t.Context(), c.q))(t); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s:\n got %+v\nwant %+v", name, got, c.want)
-		}
-	}
-	_, err := s.Stats(t.Context(), fleet.StatsQuery{By: []fleet.StatsBy{"1; DROP TABLE"}})
-	wantCode(t, err, fleet.CodeInvalid)
-}
-
-func testModelBound(t *testing.T, s *sqlstore.Store) {
-	const models = 5000
-	n := 0
-	for position := int64(1); n < models; position++ {
-		var batch []fleet.RequestRecord
-		for range 1000 {
-			r := record(0)
-			r.ModelSent = fmt.Sprintf("made-up-%05d", n)
-			batch = append(batch, r)
-			n++
-		}
-		write(t, s, position, append(batch, record(0))...)
-	}
-	byModel := must(s.Stats(t.Context(), fleet.StatsQuery{By: []fleet.StatsBy{fleet.StatsByModel}}))(t)
-	var total, known int64
-	for _, row := range byModel {
-		total += row.Requests
-		if row.Model == "sent" {
-			known = row.Requests
-		}
-	}
-	if len(byModel) > 2001 || total != models+5 || known != 5 {
-		t.Errorf("%d rows, %d requests, %d of the model that was there first", len(byModel), total, known)
 	}
 }

@@ -43,7 +43,7 @@ func readPosition(ctx context.Context, db bun.IDB, source string) (int64, error)
 	return found[0], nil
 }
 
-// WriteRecords stores a batch exactly once: records, captured bodies, hourly sums and the source's position in one
+// WriteRecords stores a batch exactly once: records, captured bodies, sums and the source's position in one
 // transaction. A batch whose position the source has reached is skipped; a record whose id is stored is neither stored nor
 // summed again. Texts that a column cannot hold are cleaned and clipped, so no record can block its batch. A batch
 // without records moves the position.
@@ -76,14 +76,16 @@ func (s *Store) writeBatch(ctx context.Context, b requestlog.Batch, look bool) e
 		}
 		insert := s.dialect.records(tx)
 		defer insert.close()
-		sums, err := insertRecords(ctx, insert, records)
+		sums, err := s.insertRecords(ctx, insert, records)
 		if err != nil {
 			return err
 		}
-		if err := s.rollUp(ctx, tx, sums.hours); err != nil {
-			return err
+		if len(records) > 0 {
+			if err := s.count(ctx, tx, records, &sums); err != nil {
+				return err
+			}
 		}
-		if err := insert.usage(ctx, usageOf(sums.keys)); err != nil {
+		if err := insert.usage(ctx, usageOf(sums.usage)); err != nil {
 			return err
 		}
 		_, err = tx.NewUpdate().Model((*sourceRow)(nil)).Set("position = ?", b.Position).Where("source = ?", source).Exec(ctx)
@@ -91,10 +93,22 @@ func (s *Store) writeBatch(ctx context.Context, b requestlog.Batch, look bool) e
 	})
 }
 
-// recordSums is what a batch adds to what is counted.
-type recordSums struct {
-	hours map[statKey]*statRow
-	keys  map[int64]*usageRow
+// count tells who follows of the batch and adds its sums.
+func (s *Store) count(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord, sums *recordSums) error {
+	ids := make([]byte, 0, len(records)*len(fleet.RecordID{}))
+	for i := range records {
+		ids = append(ids, records[i].ID[:]...)
+	}
+	if err := announce(ctx, tx, ids); err != nil {
+		return err
+	}
+	if err := s.rollUp(ctx, tx, &hourlyStats, sums.hours); err != nil {
+		return err
+	}
+	if err := s.rollUp(ctx, tx, &minuteStats, sums.minutes); err != nil {
+		return err
+	}
+	return s.rollUp(ctx, tx, &keyStats, sums.attempts)
 }
 
 // lockSource returns the position of a source and keeps other writers of the same source out until the transaction ends: of
@@ -169,8 +183,8 @@ func newRecords(ctx context.Context, tx bun.Tx, records []fleet.RequestRecord) (
 }
 
 // insertRecords inserts the records and sums them up.
-func insertRecords(ctx context.Context, insert recordInserter, records []fleet.RequestRecord) (recordSums, error) {
-	sums := recordSums{hours: make(map[statKey]*statRow), keys: make(map[int64]*usageRow)}
+func (s *Store) insertRecords(ctx context.Context, insert recordInserter, records []fleet.RequestRecord) (recordSums, error) {
+	sums := newRecordSums(&s.full)
 	rows := make([]recordRow, 0, min(len(records), insert.room()))
 	for len(records) > 0 {
 		part := records[:min(len(records), insert.room())]
@@ -178,8 +192,7 @@ func insertRecords(ctx context.Context, insert recordInserter, records []fleet.R
 		rows = rows[:0]
 		for i := range part {
 			rows = append(rows, rowOfRecord(&part[i]))
-			addUp(sums.hours, &rows[i], &part[i])
-			addUsage(sums.keys, &part[i])
+			sums.add(&rows[i], &part[i])
 		}
 		if err := insert.records(ctx, rows); err != nil {
 			return sums, err

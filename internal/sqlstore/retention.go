@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"gpt-load/internal/fleet"
 )
 
 // DeleteRecordsBefore deletes at most limit of the records that started before t, oldest first, with their bodies, in
@@ -38,13 +40,30 @@ func (s *Store) DeleteRecordsBefore(ctx context.Context, t time.Time, limit int)
 // DeleteStatsBefore deletes the hourly sums of at most one hour, the oldest before t, and returns how many rows. Call it
 // until it returns 0.
 func (s *Store) DeleteStatsBefore(ctx context.Context, t time.Time) (deleted int, err error) {
+	return s.deleteOldest(ctx, &hourlyStats, t)
+}
+
+// TrimStats deletes some of the sums by the minute and by provider key that are past their time, and returns how many rows.
+// Call it until it returns 0.
+func (s *Store) TrimStats(ctx context.Context) (deleted int, err error) {
+	deleted, err = s.deleteOldest(ctx, &minuteStats, now().Add(-fleet.MinutesKept-time.Minute))
+	if err != nil || deleted > 0 {
+		return deleted, err
+	}
+	return s.deleteOldest(ctx, &keyStats, now().Add(-fleet.KeyStatsKept-time.Hour))
+}
+
+// deleteOldest deletes the rows of the oldest time before t.
+func (s *Store) deleteOldest(ctx context.Context, table *statTable, t time.Time) (deleted int, err error) {
 	err = s.write(ctx, "deleting old statistics", func(ctx context.Context, tx bun.Tx) error {
+		deleted = 0
+		column := bun.Ident(table.time)
 		var oldest []int64
-		err := tx.NewSelect().Model((*statRow)(nil)).Column("hour").Where("hour < ?", micros(t)).Order("hour").Limit(1).Scan(ctx, &oldest)
+		err := tx.NewSelect().TableExpr(table.name).Column(table.time).Where("? < ?", column, micros(t)).Order(table.time).Limit(1).Scan(ctx, &oldest)
 		if err != nil || len(oldest) == 0 {
 			return err
 		}
-		result, err := tx.NewDelete().Model((*statRow)(nil)).Where("hour = ?", oldest[0]).Exec(ctx)
+		result, err := tx.NewDelete().TableExpr(table.name).Where("? = ?", column, oldest[0]).Exec(ctx)
 		if err != nil {
 			return err
 		}

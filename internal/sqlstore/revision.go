@@ -17,6 +17,7 @@ const (
 	configurationRevision = "configuration"
 	settingsRevision      = "settings" // what the configuration's was at the last change of a setting
 	keysRevision          = "keys"
+	recordsRevision       = "records"        // of the batches of request records: see announce
 	forgottenRevision     = "keys_forgotten" // of the newest deletion of a key that deleted_keys does not list any more
 )
 

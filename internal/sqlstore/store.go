@@ -23,8 +23,11 @@ type Store struct {
 	reader  *bun.DB // the same as writer but for an SQLite file that is open to others
 	dialect *dialect
 	clock   clock
+	full    fullTimes
 	log     *zap.Logger
-	node    string
+	// scanTime is recordScanTime, shorter in tests.
+	scanTime time.Duration
+	node     string
 
 	box      atomic.Pointer[secret.Box] // that secrets are sealed with; nil until Unlock
 	unlocked atomic.Pointer[secret.Box] // as given to Unlock
@@ -55,7 +58,7 @@ func Open(ctx context.Context, dsn string, opts Options) (*Store, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	s := &Store{log: log, node: opts.Node, clock: clock{log: log}, smallGroup: smallGroup, keyScanTime: keyScanTime}
+	s := &Store{log: log, node: opts.Node, clock: clock{log: log}, scanTime: recordScanTime, smallGroup: smallGroup, keyScanTime: keyScanTime}
 	to, err := parseDSN(dsn)
 	switch {
 	case err != nil:

@@ -36,6 +36,7 @@ func runSuite(t *testing.T, database fresh) {
 		"Copy":       testCopy,
 		"Records":    testRecords,
 		"Stats":      testStats,
+		"RecordTail": testRecordTail,
 		"Audit":      testAudit,
 		"Sessions":   testSessions,
 		"Operations": testOperations,

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"gpt-load/pkg/adminapi"
@@ -37,17 +36,6 @@ func (c *Client) Records(ctx context.Context, f adminapi.RecordFilter) (adminapi
 // Record gets a request record with its attempts and captured bodies.
 func (c *Client) Record(ctx context.Context, id string) (adminapi.Record, error) {
 	return call[adminapi.Record](ctx, c, request{method: http.MethodGet, path: at("records", id)})
-}
-
-// Statistics gets sums of requests over whole hours.
-func (c *Client) Statistics(ctx context.Context, f adminapi.StatisticsFilter) (adminapi.Statistics, error) {
-	query := url.Values{}
-	addTime(query, "from", f.From)
-	addTime(query, "to", f.To)
-	add(query, "group_id", f.GroupID)
-	add(query, "model", f.Model)
-	add(query, "by", strings.Join(f.By, ","))
-	return call[adminapi.Statistics](ctx, c, request{method: http.MethodGet, path: at("statistics"), query: query})
 }
 
 func addTime(query url.Values, name string, t time.Time) {
