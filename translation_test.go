@@ -20,9 +20,7 @@ func TestTranslation(t *testing.T) {
 				links = append(links, found[1])
 			}
 		}
-		for _, found := range codeBlock.FindAllString(text, -1) {
-			blocks = append(blocks, found)
-		}
+		blocks = codeBlock.FindAllString(text, -1)
 		for line := range strings.Lines(codeBlock.ReplaceAllString(text, "")) {
 			if marks, _, heading := strings.Cut(line, " "); heading && strings.Trim(marks, "#") == "" && marks != "" {
 				sections = append(sections, marks)
