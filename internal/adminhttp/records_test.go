@@ -56,6 +56,7 @@ func TestRecords(t *testing.T) {
 		"time":              {adminapi.RecordFilter{From: records[1].StartedAt, To: records[2].StartedAt}, []string{id(1)}},
 		"group":             {adminapi.RecordFilter{GroupID: "1"}, []string{id(1), id(0)}},
 		"aggregate":         {adminapi.RecordFilter{GroupID: "3"}, []string{id(0)}},
+		"parent":            {adminapi.RecordFilter{ParentID: "3"}, []string{id(0)}},
 		"model asked":       {adminapi.RecordFilter{Model: "gpt-4o"}, []string{id(0)}},
 		"model sent":        {adminapi.RecordFilter{Model: "gpt-4o-mini"}, []string{id(0)}},
 		"status":            {adminapi.RecordFilter{Status: 404}, []string{id(2)}},

@@ -60,10 +60,17 @@ type RecordPage struct {
 	NextCursor string   `json:"next_cursor,omitempty"`
 }
 
+// The formats of an export of records.
+const (
+	RecordsCSV   = "csv"
+	RecordsJSONL = "jsonl"
+)
+
 // RecordFilter narrows a page of records. Zero fields do not filter.
 type RecordFilter struct {
 	From, To   time.Time
 	GroupID    string // the group that served or the aggregate that was asked
+	ParentID   string // the aggregate that was asked
 	Model      string // asked or sent
 	Status     int
 	StatusFrom int

@@ -299,7 +299,7 @@ func TestRecordsAddUp(t *testing.T) {
 		}
 	}
 	records := w.awaitRecords(requests)
-	for _, by := range [][]string{nil, {"hour"}, {"group"}, {"model"}, {"proxy_key"}, {"hour", "group", "model", "proxy_key"}} {
+	for _, by := range [][]string{nil, {"time"}, {"group"}, {"model"}, {"proxy_key"}, {"time", "group", "model", "proxy_key"}} {
 		now := time.Now()
 		got, err := w.admin.Statistics(t.Context(), adminapi.StatisticsFilter{From: now.Add(-24 * time.Hour), To: now.Add(time.Hour), By: by})
 		if err != nil {
@@ -312,7 +312,7 @@ func TestRecordsAddUp(t *testing.T) {
 			want[key] = addRecord(row, r)
 		}
 		for _, row := range got.Rows {
-			key := adminapi.StatisticsRow{Hour: row.Hour.UTC(), GroupID: row.GroupID, Model: row.Model, ProxyKeyFingerprint: row.ProxyKeyFingerprint}
+			key := adminapi.StatisticsRow{Start: row.Start.UTC(), GroupID: row.GroupID, Model: row.Model, ProxyKeyFingerprint: row.ProxyKeyFingerprint}
 			if len(by) == 0 {
 				key = adminapi.StatisticsRow{}
 			}
@@ -338,8 +338,8 @@ func rowKey(r adminapi.Record, by []string) adminapi.StatisticsRow {
 	var key adminapi.StatisticsRow
 	for _, what := range by {
 		switch what {
-		case "hour":
-			key.Hour = r.StartedAt.UTC().Truncate(time.Hour)
+		case "time":
+			key.Start = r.StartedAt.UTC().Truncate(time.Hour)
 		case "group":
 			key.GroupID = r.GroupID
 		case "model":
