@@ -54,6 +54,9 @@ type Store interface {
 	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
 	SelectedKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, limit int) ([]fleet.Key, error)
 
+	// Encryption tells how the secrets of the installation are sealed.
+	Encryption(ctx context.Context) (fleet.Encryption, error)
+
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)

@@ -42,8 +42,10 @@ type recordPage struct {
 
 func (a *API) mountRecords(api huma.API) {
 	tags := []string{"records"}
-	route(api, huma.Operation{OperationID: "list-records", Method: http.MethodGet, Path: "/records", Tags: tags, Summary: "List request records, newest first",
-		Description: "Where no index serves the filter, a page may hold fewer records than asked for, or none, and still name a next one: only a page without next_cursor is the last."},
+	route(api, huma.Operation{
+		OperationID: "list-records", Method: http.MethodGet, Path: "/records", Tags: tags, Summary: "List request records, newest first",
+		Description: "Where no index serves the filter, a page may hold fewer records than asked for, or none, and still name a next one: only a page without next_cursor is the last.",
+	},
 		func(ctx context.Context, in *recordPage) (*answer[adminapi.RecordPage], error) {
 			q, err := in.query()
 			if err != nil {
