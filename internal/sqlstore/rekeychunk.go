@@ -37,7 +37,7 @@ func eachChunk(ctx context.Context, read func(func(ctx context.Context, db bun.I
 			return err
 		}
 	}
-	return ctx.Err()
+	return translate(rekeyDoing, ctx.Err())
 }
 
 // rekeyChunks seals the files of operations anew. They are few and short-lived: a call that goes on looks at each of them again.

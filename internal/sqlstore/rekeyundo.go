@@ -33,7 +33,7 @@ func eachUndo(ctx context.Context, read func(func(ctx context.Context, db bun.ID
 			return err
 		}
 	}
-	return ctx.Err()
+	return translate(rekeyDoing, ctx.Err())
 }
 
 // rekeyUndo seals the ways back anew: one for each change of settings and groups that is still kept. A call that goes on looks at each
