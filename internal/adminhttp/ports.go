@@ -58,6 +58,9 @@ type Store interface {
 	Encryption(ctx context.Context) (fleet.Encryption, error)
 
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
+	// LatestRecords are newest first, and RecordsAfter in the order in which they were written; a cursor that is too old is CodeGone.
+	LatestRecords(ctx context.Context, q fleet.RecordQuery) (latest []fleet.RequestRecord, cursor string, err error)
+	RecordsAfter(ctx context.Context, cursor string, q fleet.RecordQuery) (records []fleet.RequestRecord, next string, more bool, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
 

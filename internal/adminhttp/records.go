@@ -59,6 +59,7 @@ func (a *API) mountRecords(api huma.API) {
 			return &answer[adminapi.RecordPage]{adminapi.RecordPage{Records: mapped(records, wireRecord), NextCursor: next}}, nil
 		})
 	a.mountRecordExport(api, tags)
+	a.mountRecordTail(api, tags)
 	route(api, huma.Operation{OperationID: "get-record", Method: http.MethodGet, Path: "/records/{id}", Tags: tags, Summary: "Get a request record with its attempts and captured bodies"},
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" doc:"The request id."`

@@ -60,6 +60,13 @@ type RecordPage struct {
 	NextCursor string   `json:"next_cursor,omitempty"`
 }
 
+// RecordTail is what was written since a cursor, or the newest records to begin with, oldest first.
+type RecordTail struct {
+	Records []Record `json:"records"`
+	Cursor  string   `json:"cursor" doc:"Pass it as cursor for what comes next."`
+	More    bool     `json:"more" doc:"There may be more already: ask again at once."`
+}
+
 // The formats of an export of records.
 const (
 	RecordsCSV   = "csv"

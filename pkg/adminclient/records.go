@@ -19,6 +19,15 @@ func (c *Client) Records(ctx context.Context, f adminapi.RecordFilter) (adminapi
 	return call[adminapi.RecordPage](ctx, c, request{method: http.MethodGet, path: at("records"), query: query})
 }
 
+// TailRecords follows records: without a cursor it gets the newest f.Limit, with one what was written since. A cursor that is
+// too old is an *Error with adminapi.CodeGone.
+func (c *Client) TailRecords(ctx context.Context, f adminapi.RecordFilter) (adminapi.RecordTail, error) {
+	query := recordQuery(f)
+	addInt(query, "limit", f.Limit)
+	add(query, "cursor", f.Cursor)
+	return call[adminapi.RecordTail](ctx, c, request{method: http.MethodGet, path: at("records", "tail"), query: query})
+}
+
 // ExportRecords gets the records as adminapi.RecordsCSV or RecordsJSONL, newest first: all of them, or the newest f.Limit. The
 // cursor of f is not used. The caller closes what it gets. An export that breaks off ends with an error and not with io.EOF.
 func (c *Client) ExportRecords(ctx context.Context, f adminapi.RecordFilter, format string) (io.ReadCloser, error) {
