@@ -17,6 +17,7 @@ import (
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
 	"gpt-load/internal/proxy"
+	"gpt-load/internal/webui"
 )
 
 // openServer mounts the data plane and the control plane on one listener.
@@ -35,6 +36,7 @@ func (n *node) openServer() error {
 	e.HideBanner, e.HidePort = true, true
 	admin.Mount(e)
 	n.mountMetrics(e)
+	mountConsole(e)
 	// The data plane stands before echo's router, which knows eleven methods, and gets net/http's own writer.
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -67,6 +69,18 @@ func (n *node) openServer() error {
 		ErrorLog:          zap.NewStdLog(n.Log.Named("http")),
 	}
 	return nil
+}
+
+// mountConsole lets the web console have the pages that nothing else serves.
+func mountConsole(e *echo.Echo) {
+	console := webui.New()
+	e.Match([]string{http.MethodGet, http.MethodHead}, "/*", func(c echo.Context) error {
+		if strings.HasPrefix(c.Request().URL.Path, "/api/") || !console.Serves(c.Request()) {
+			return echo.ErrNotFound
+		}
+		console.ServeHTTP(c.Response(), c.Request())
+		return nil
+	})
 }
 
 func (n *node) cors() adminhttp.CORS {
