@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const audit: Messages['audit'] = {
+  title: 'audit',
+}
+
+export default audit

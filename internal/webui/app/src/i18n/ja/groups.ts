@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const groups: Messages['groups'] = {
+  title: 'groups',
+}
+
+export default groups

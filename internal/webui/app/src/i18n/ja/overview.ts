@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const overview: Messages['overview'] = {
+  title: 'overview',
+}
+
+export default overview

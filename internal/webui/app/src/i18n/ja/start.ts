@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const start: Messages['start'] = {
+  title: 'start',
+}
+
+export default start

@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const clients: Messages['clients'] = {
+  title: 'clients',
+}
+
+export default clients

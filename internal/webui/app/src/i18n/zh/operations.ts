@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const operations: Messages['operations'] = {
+  title: 'operations',
+}
+
+export default operations

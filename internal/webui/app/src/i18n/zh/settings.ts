@@ -1,0 +1,7 @@
+import type { Messages } from '..'
+
+const settings: Messages['settings'] = {
+  title: 'settings',
+}
+
+export default settings
