@@ -1,0 +1,82 @@
+import { createRequire } from 'node:module'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { expect } from 'vitest'
+import { authKey } from './processes'
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const screenshots = new URL('../screenshots', import.meta.url).pathname
+
+export interface Visit {
+  page: Page
+  context: BrowserContext
+  /** Errors of the page and of the browser's console so far, those of its policy included. */
+  errors: string[]
+  close(): Promise<void>
+}
+
+export async function launch(): Promise<Browser> {
+  return await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--no-proxy-server'],
+  })
+}
+
+/** visit opens a window of its own, with nothing remembered. */
+export async function visit(browser: Browser, options: { dark?: boolean; locale?: string; width?: number; height?: number } = {}): Promise<Visit> {
+  const context = await browser.newContext({
+    colorScheme: options.dark ? 'dark' : 'light',
+    locale: options.locale ?? 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    viewport: { width: options.width ?? 1280, height: options.height ?? 800 },
+    reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  const errors: string[] = []
+  page.on('pageerror', (error) => errors.push(String(error)))
+  page.on('console', (message) => {
+    // The browser itself writes a line for each answer of 400 and above; whether one was expected is for the test to say.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) errors.push(message.text())
+  })
+  return { page, context, errors, close: () => context.close() }
+}
+
+/** signIn opens the console and signs in as an operator would. */
+export async function signIn(page: Page, base: string, path = '/'): Promise<void> {
+  await page.goto(base + path)
+  await page.getByLabel('AUTH_KEY of this server').fill(authKey)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('navigation', { name: 'Pages' }).waitFor({ state: 'attached' })
+}
+
+/** shot keeps a picture of the page as build output. */
+export async function shot(page: Page, name: string): Promise<void> {
+  mkdirSync(screenshots, { recursive: true })
+  await page.screenshot({ path: join(screenshots, `${name}.png`) })
+}
+
+/** accessible holds a page to WCAG 2 A and AA, as far as a program can see. */
+export async function accessible(page: Page, name: string): Promise<void> {
+  await page.evaluate(axe)
+  const found = await page.evaluate(async () => {
+    const run = (window as unknown as { axe: { run(options: object): Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe
+    const result = await run.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] })
+    return result.violations.map((v) => `${v.impact} ${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 200)}\n   ${n.failureSummary}`).join('\n  ')}`)
+  })
+  expect(found, `accessibility of ${name}`).toEqual([])
+}
+
+/** ask calls the admin API as a program would. */
+export async function ask<T>(base: string, method: string, path: string, body?: unknown): Promise<T> {
+  const answer = await fetch(`${base}/api/v1${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${authKey}`, 'Content-Type': 'application/json' },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)
+  return (text ? JSON.parse(text) : undefined) as T
+}
