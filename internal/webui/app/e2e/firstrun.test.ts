@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import type { Browser } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { accessible, ask, launch, shot, signIn, visit } from './browser'
 import { startNode, startProvider, type Server } from './processes'
@@ -19,6 +19,14 @@ afterAll(async () => {
   await browser?.close()
   await Promise.all([node?.stop(), provider?.stop()])
 })
+
+async function copied(page: Page): Promise<string> {
+  const box = page.getByRole('tabpanel').locator('..')
+  await box.getByRole('button', { name: 'Copy' }).click()
+  await box.getByRole('button', { name: 'Copied' }).waitFor()
+  await box.getByRole('button', { name: 'Copy' }).waitFor() // it can be pressed again
+  return await page.evaluate(() => navigator.clipboard.readText())
+}
 
 test('from an empty database to a successful call of an SDK', async () => {
   const { page, errors, close } = await visit(browser)
@@ -48,16 +56,14 @@ test('from an empty database to a successful call of an SDK', async () => {
   await page.getByRole('tab', { name: 'Node' }).click()
   await page.getByRole('tabpanel').waitFor()
   expect(await page.getByRole('tabpanel').textContent()).not.toContain('sk-console-')
-  await page.getByRole('tabpanel').locator('..').getByRole('button', { name: 'Copy' }).click()
-  const program = await page.evaluate(() => navigator.clipboard.readText())
+  const program = await copied(page)
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], { cwd: new URL('..', import.meta.url).pathname })
   expect(stdout.trim()).not.toBe('')
 
   await page.getByText('The first request came through').waitFor()
   await shot(page, 'start-arrived-light')
   await page.getByRole('tab', { name: 'curl' }).click()
-  await page.getByRole('tabpanel').locator('..').getByRole('button', { name: 'Copy' }).click()
-  const command = await page.evaluate(() => navigator.clipboard.readText())
+  const command = await copied(page)
   const answer = await run('sh', ['-c', `${command} -sS --noproxy '*'`])
   expect(JSON.parse(answer.stdout)).toMatchObject({ object: 'chat.completion' })
   expect(errors).toEqual([])
