@@ -52,10 +52,19 @@ export async function signIn(page: Page, base: string, path = '/'): Promise<void
   await page.getByRole('navigation', { name: 'Pages' }).waitFor({ state: 'attached' })
 }
 
-/** shot keeps a picture of the page as build output. */
+/** shot keeps pictures of the page as build output: light, dark, and as a phone shows it. */
 export async function shot(page: Page, name: string): Promise<void> {
   mkdirSync(screenshots, { recursive: true })
-  await page.screenshot({ path: join(screenshots, `${name}.png`) })
+  const size = page.viewportSize()
+  const before = await page.evaluate(() => (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'))
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await page.screenshot({ path: join(screenshots, `${name}-${colorScheme}.png`) })
+  }
+  await page.setViewportSize({ width: 390, height: 844 })
+  await page.screenshot({ path: join(screenshots, `${name}-phone.png`) })
+  if (size) await page.setViewportSize(size)
+  await page.emulateMedia({ colorScheme: before })
 }
 
 /** accessible holds a page to WCAG 2 A and AA, as far as a program can see. */

@@ -33,7 +33,7 @@ test('from an empty database to a successful call of an SDK', async () => {
   await signIn(page, node.url, '/start')
   await page.getByRole('heading', { name: 'Create a group' }).waitFor()
   await accessible(page, 'start')
-  await shot(page, 'start-light')
+  await shot(page, 'start')
 
   await page.getByLabel('Another one, compatible').check()
   await page.getByLabel('Name').fill('')
@@ -51,7 +51,7 @@ test('from an empty database to a successful call of an SDK', async () => {
   await page.getByText('3 keys added').waitFor()
   await page.getByText('Waiting for the first request').waitFor()
   await accessible(page, 'start, tested')
-  await shot(page, 'start-tested-light')
+  await shot(page, 'start-tested')
 
   await page.getByRole('tab', { name: 'Node' }).click()
   await page.getByRole('tabpanel').waitFor()
@@ -61,7 +61,7 @@ test('from an empty database to a successful call of an SDK', async () => {
   expect(stdout.trim()).not.toBe('')
 
   await page.getByText('The first request came through').waitFor()
-  await shot(page, 'start-arrived-light')
+  await shot(page, 'start-arrived')
   await page.getByRole('tab', { name: 'curl' }).click()
   const command = await copied(page)
   const answer = await run('sh', ['-c', `${command} -sS --noproxy '*'`])
@@ -77,7 +77,7 @@ test('client keys say what they open', async () => {
   await page.getByRole('cell', { name: 'every group' }).click()
   await page.getByRole('heading', { name: 'first' }).waitFor()
   await accessible(page, 'client keys')
-  await shot(page, 'clients-light')
+  await shot(page, 'clients')
   await page.keyboard.press('Escape')
   await page.getByRole('heading', { name: 'first' }).waitFor({ state: 'detached' })
   expect(errors).toEqual([])

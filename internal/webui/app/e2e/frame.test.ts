@@ -22,7 +22,7 @@ test('signing in with a wrong key, with the right one, and out', async () => {
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByText('This is not the AUTH_KEY of this server.').waitFor()
   await accessible(page, 'sign in')
-  await shot(page, 'sign-in-light')
+  await shot(page, 'sign-in')
   await page.getByLabel('AUTH_KEY of this server').fill(authKey)
   await page.getByRole('button', { name: 'Sign in' }).click()
   await page.getByRole('navigation', { name: 'Pages' }).waitFor()
