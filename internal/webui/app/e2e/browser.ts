@@ -59,12 +59,13 @@ export async function shot(page: Page, name: string): Promise<void> {
   const before = await page.evaluate(() => (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light'))
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme })
+    await expect.poll(() => page.evaluate(() => document.documentElement.classList.contains('dark'))).toBe(colorScheme === 'dark')
     await page.screenshot({ path: join(screenshots, `${name}-${colorScheme}.png`) })
   }
+  await page.emulateMedia({ colorScheme: before })
   await page.setViewportSize({ width: 390, height: 844 })
   await page.screenshot({ path: join(screenshots, `${name}-phone.png`) })
   if (size) await page.setViewportSize(size)
-  await page.emulateMedia({ colorScheme: before })
 }
 
 /** accessible holds a page to WCAG 2 A and AA, as far as a program can see. */
