@@ -42,7 +42,7 @@ export default {
     pages: 'Pages',
     groups: 'Groups',
     actions: 'Actions',
-    keyTail: (tail: string) => `Keys that end in ${tail}`,
+    keyTail: (tail: string) => `Requests with keys that end in ${tail}`,
     request: (id: string) => `Request ${id}`,
     newGroup: 'Create a group',
   },

@@ -43,7 +43,7 @@ const frame: Pick<Messages, keyof typeof import('../en/frame').default> = {
     pages: 'ページ',
     groups: 'グループ',
     actions: '操作',
-    keyTail: (tail: string) => `末尾が ${tail} のキー`,
+    keyTail: (tail: string) => `末尾が ${tail} のキーを使ったリクエスト`,
     request: (id: string) => `リクエスト ${id}`,
     newGroup: 'グループを作成',
   },

@@ -43,7 +43,7 @@ const frame: Pick<Messages, keyof typeof import('../en/frame').default> = {
     pages: '页面',
     groups: '分组',
     actions: '操作',
-    keyTail: (tail: string) => `以 ${tail} 结尾的密钥`,
+    keyTail: (tail: string) => `使用末尾为 ${tail} 的密钥的请求`,
     request: (id: string) => `请求 ${id}`,
     newGroup: '新建分组',
   },
