@@ -50,6 +50,9 @@ type Store interface {
 	EditKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, committed func(fleet.KeysEdited)) error
 	// ReturnKeys puts keys back to where they stood before an event. It returns those that went back, also with an error.
 	ReturnKeys(ctx context.Context, group fleet.GroupID, step audit.KeyStep) ([]fleet.KeyChange, error)
+	// ReturnKeyValues gives keys the weights, notes and tags back that they had before an event. It returns those that it changed,
+	// also with an error.
+	ReturnKeyValues(ctx context.Context, group fleet.GroupID, steps []audit.ValueStep) ([]fleet.KeyID, error)
 	// CountSelected counts the keys that an act is for, exactly up to most.
 	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
 	SelectedKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, limit int) ([]fleet.Key, error)
