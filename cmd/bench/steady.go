@@ -185,7 +185,7 @@ func recordCommand(name string) string {
 	return ""
 }
 
-var recordTables = regexp.MustCompile(`\b(request_records|record_bodies|record_sources|hourly_stats|key_usage)\b`)
+var recordTables = regexp.MustCompile(`\b(request_records|record_bodies|record_sources|record_batches|hourly_stats|minute_stats|hourly_key_stats|key_usage)\b`)
 
 // recordStatement is a short form of an SQL statement if it is one of the writing of request records, or "". A transaction
 // of something else would show by what is in it.

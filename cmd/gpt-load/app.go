@@ -75,7 +75,7 @@ func (a *app) root() *cobra.Command {
 		root.AddCommand(c)
 	}
 	for _, c := range []*cobra.Command{
-		a.groupsCommand(), a.keysCommand(), a.proxyKeysCommand(), a.nodesCommand(), a.operationsCommand(), a.settingsCommand(), a.recordsCommand(), a.statisticsCommand(),
+		a.dashboardCommand(), a.groupsCommand(), a.keysCommand(), a.proxyKeysCommand(), a.nodesCommand(), a.operationsCommand(), a.settingsCommand(), a.recordsCommand(), a.statisticsCommand(),
 		a.exportCommand(), a.importCommand(), a.auditCommand(), a.sessionsCommand(),
 	} {
 		c.GroupID = groupAdmin

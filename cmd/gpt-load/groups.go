@@ -35,6 +35,26 @@ func findGroup(ctx context.Context, client *adminclient.Client, word string) (ad
 	return byID, idErr
 }
 
+// groupWord is a group that was told by a word, empty for none, and where its id belongs.
+type groupWord struct {
+	word string
+	id   *string
+}
+
+func groupIDs(ctx context.Context, client *adminclient.Client, groups ...groupWord) error {
+	for _, group := range groups {
+		if group.word == "" {
+			continue
+		}
+		g, err := findGroup(ctx, client, group.word)
+		if err != nil {
+			return err
+		}
+		*group.id = g.ID
+	}
+	return nil
+}
+
 func (a *app) listGroupsCommand() *cobra.Command {
 	return a.leaf("list", "List the groups with the state of their keys", nil, func(ctx context.Context, _ []string) error {
 		client, err := a.client(usualWait)

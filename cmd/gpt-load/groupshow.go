@@ -57,8 +57,7 @@ func (a *app) showGroup(ctx context.Context, client *adminclient.Client, g admin
 	s.field("members", mapped(g.Members, func(m adminapi.Member) string {
 		return fmt.Sprintf("%s  weight %d, tier %d", nameOf(m.GroupID, names), m.Weight, m.Tier)
 	})...)
-	k := g.KeyCounts
-	s.field("keys", fmt.Sprintf("%d active, %d cooling, %d invalid, %d disabled", k.Active, k.Cooling, k.Invalid, k.Disabled))
+	s.field("keys", keysByState(g.KeyCounts))
 	s.field("proxy keys", g.ProxyKeys...)
 	s.field("param overrides", mapped(g.ParamOverrides, func(o adminapi.ParamOverride) string {
 		if o.Remove {

@@ -16,14 +16,14 @@ import (
 )
 
 func (a *app) recordsCommand() *cobra.Command {
-	return a.withConnection(a.branch("records", "List the records of proxied requests, or follow them", "",
-		a.listRecordsCommand(), a.tailRecordsCommand(), a.getRecordCommand()))
+	return a.withConnection(a.branch("records", "List, follow and export the records of proxied requests", "",
+		a.listRecordsCommand(), a.tailRecordsCommand(), a.exportRecordsCommand(), a.getRecordCommand()))
 }
 
 // recordFlags choose records.
 type recordFlags struct {
 	filter                      adminapi.RecordFilter
-	group, status               string
+	group, parent, status       string
 	onlyStream, onlyRetried     bool
 	withoutStream, firstAttempt bool
 }
@@ -31,6 +31,7 @@ type recordFlags struct {
 func (f *recordFlags) add(c *cobra.Command, a *app) {
 	flags := c.Flags()
 	flags.StringVar(&f.group, "group", "", "the `group` that served or the aggregate that was asked")
+	flags.StringVar(&f.parent, "parent", "", "the `aggregate` that was asked")
 	flags.StringVar(&f.filter.Model, "model", "", "`model` asked or sent")
 	flags.StringVar(&f.status, "status", "", "`status` that the client got: 429, 4xx or 400-499")
 	flags.StringVar(&f.filter.Class, "class", "", "who ended the request: a `word` such as ok, client, limited, key_dead or upstream")
@@ -46,6 +47,7 @@ func (f *recordFlags) add(c *cobra.Command, a *app) {
 	c.MarkFlagsMutuallyExclusive("stream", "no-stream")
 	c.MarkFlagsMutuallyExclusive("retried", "no-retried")
 	completeWith(c, "group", a.groupNames)
+	completeWith(c, "parent", a.groupNames)
 	complete(c, "status", "2xx", "4xx", "5xx", "401", "429", "499")
 	complete(c, "class", "ok", "client", "canceled", "key_dead", "key_exhausted", "key_suspect", "limited", "model_denied", "upstream", "gateway")
 }
@@ -63,14 +65,7 @@ func (f *recordFlags) build(ctx context.Context, client *adminclient.Client) (ad
 	if f.onlyRetried || f.firstAttempt {
 		filter.Retried = &f.onlyRetried
 	}
-	if f.group != "" {
-		g, err := findGroup(ctx, client, f.group)
-		if err != nil {
-			return filter, err
-		}
-		filter.GroupID = g.ID
-	}
-	return filter, nil
+	return filter, groupIDs(ctx, client, groupWord{f.group, &filter.GroupID}, groupWord{f.parent, &filter.ParentID})
 }
 
 // parseStatus reads 429, 4xx or 400-499.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,14 +13,11 @@ import (
 	"gpt-load/pkg/adminclient"
 )
 
-// Bounds of following records. A record is written when its request is over, so that it may have begun long before those
-// that were seen already: every look goes back lookBack, which is longer than most requests and the usual interval of
-// writing together.
+// Bounds of following records.
 const (
-	lookBack     = 15 * time.Minute
-	followEvery  = 2 * time.Second
-	leastEvery   = 100 * time.Millisecond
-	followedPage = 10 // pages of one look at most
+	followEvery = 2 * time.Second
+	leastEvery  = 100 * time.Millisecond
+	mostLines   = 1000 // to begin with
 )
 
 func (a *app) tailRecordsCommand() *cobra.Command {
@@ -37,16 +35,16 @@ func (a *app) tailRecordsCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		t := &tail{app: a, client: client, filter: filter, list: a.newRecordListing(), seen: map[string]time.Time{}}
+		t := &tail{app: a, client: client, filter: filter, list: a.newRecordListing()}
 		err = t.follow(ctx, int(lines), every)
 		if ctx.Err() != nil {
 			return nil // Ctrl-C is how it ends
 		}
 		return err
 	})
-	c.Long = "Prints the last records and then those that are new, oldest first. A record is written when its request is over and the\nnode hands its records to the database, within request_log_write_interval_minutes; 0 makes that a second. Requests that\nbegan more than 15 minutes before their record was written are left out, and so may be some that were long under way on\na server with more than 1,000 records in that time: filters narrow them down."
+	c.Long = "Prints the last records and then those that are new, oldest first. A record is written when its request is over and the\nnode hands its records to the database, within request_log_write_interval_minutes; 0 makes that a second. Each record is\nprinted once, however long its request took."
 	flags.add(c, a)
-	c.Flags().UintVarP(&lines, "lines", "n", 10, "`number` of records to begin with")
+	c.Flags().UintVarP(&lines, "lines", "n", 10, "`number` of records to begin with, 1,000 at most")
 	c.Flags().DurationVar(&every, "interval", followEvery, "`while` between two looks")
 	return c
 }
@@ -55,34 +53,17 @@ func (a *app) tailRecordsCommand() *cobra.Command {
 type tail struct {
 	app    *app
 	client *adminclient.Client
-	filter adminapi.RecordFilter
+	filter adminapi.RecordFilter // with the cursor
 	list   recordListing
-	seen   map[string]time.Time // start of each record that was printed or passed over, back to lookBack
-	newest time.Time            // start of the newest record seen
 	away   bool
 }
 
 func (t *tail) follow(ctx context.Context, lines int, every time.Duration) error {
-	// The newest record says how far back the first look goes, which only notes what is there already. The last lines are
-	// asked for after it: what is written in between is then among them, or new to the next look.
-	head, err := t.latest(ctx, 1)
+	last, err := t.begin(ctx, max(lines, 1))
 	if err != nil {
 		return err
 	}
-	for _, r := range head {
-		t.newest = r.StartedAt
-	}
-	if _, err := t.look(ctx); err != nil {
-		return err
-	}
-	last, err := t.latest(ctx, lines)
-	if err != nil {
-		return err
-	}
-	for _, r := range last {
-		t.remember(r)
-	}
-	if err := t.print(last); err != nil {
+	if err := t.print(last[len(last)-min(lines, len(last)):]); err != nil {
 		return err
 	}
 	tick := time.NewTicker(every)
@@ -93,17 +74,45 @@ func (t *tail) follow(ctx context.Context, lines int, every time.Duration) error
 			return ctx.Err()
 		case <-tick.C:
 		}
-		fresh, err := t.look(ctx)
-		if t.hold(ctx, err) {
-			continue
-		}
-		if err == nil {
-			err = t.print(fresh)
-		}
-		if err != nil {
-			return err
+		for more := true; more; {
+			var fresh []adminapi.Record
+			fresh, more, err = t.look(ctx)
+			if t.hold(ctx, err) {
+				break
+			}
+			if err == nil {
+				err = t.print(fresh)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// begin gets the newest records, oldest first, and the cursor after them.
+func (t *tail) begin(ctx context.Context, lines int) ([]adminapi.Record, error) {
+	t.filter.Cursor, t.filter.Limit = "", min(lines, mostLines)
+	begin, err := t.client.TailRecords(ctx, t.filter)
+	t.filter.Cursor = begin.Cursor // none after an error: the next look begins once more
+	return begin.Records, err
+}
+
+// look gets what is new, and tells whether there may be more already.
+func (t *tail) look(ctx context.Context) (fresh []adminapi.Record, more bool, err error) {
+	next, err := t.client.TailRecords(ctx, t.filter)
+	if adminclient.CodeOf(err) == adminapi.CodeGone {
+		t.app.note("more was written meanwhile than the server remembers the order of: `gpt-load records list` has what is left out here")
+		_, err = t.begin(ctx, 1)
+		return nil, false, err
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	t.filter.Cursor = next.Cursor
+	// Records are written in bunches, whose order says nothing; ids are in the order in which requests began.
+	slices.SortFunc(next.Records, func(a, b adminapi.Record) int { return strings.Compare(a.ID, b.ID) })
+	return next.Records, next.More, nil
 }
 
 // hold tells whether a failed look is worth another one: the server may be restarting. It says so once.
@@ -127,66 +136,6 @@ func (t *tail) hold(ctx context.Context, err error) bool {
 		t.app.note("%s; trying again", message)
 	}
 	return true
-}
-
-// latest gets the newest records, oldest first.
-func (t *tail) latest(ctx context.Context, lines int) ([]adminapi.Record, error) {
-	var last []adminapi.Record
-	if lines <= 0 {
-		return nil, nil
-	}
-	err := eachRecordPage(ctx, t.client, t.filter, lines, func(page []adminapi.Record) (bool, error) {
-		last = append(last, page...)
-		return true, nil
-	})
-	slices.Reverse(last)
-	return last, err
-}
-
-// look gets the records that are new since the last look, oldest first. It stops at a page without any: on a busy server
-// it would otherwise read a quarter of an hour again and again.
-func (t *tail) look(ctx context.Context) ([]adminapi.Record, error) {
-	filter := t.filter
-	if !t.newest.IsZero() {
-		filter.From = t.newest.Add(-lookBack)
-	}
-	var fresh []adminapi.Record
-	pages := 0
-	err := eachRecordPage(ctx, t.client, filter, 0, func(page []adminapi.Record) (bool, error) {
-		before := len(fresh)
-		for _, r := range page {
-			if _, known := t.seen[r.ID]; !known {
-				fresh = append(fresh, r)
-			}
-		}
-		pages++
-		return len(fresh) > before && pages < followedPage, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range fresh {
-		t.remember(r)
-	}
-	t.forget()
-	slices.Reverse(fresh)
-	return fresh, nil
-}
-
-func (t *tail) remember(r adminapi.Record) {
-	t.seen[r.ID] = r.StartedAt
-	if r.StartedAt.After(t.newest) {
-		t.newest = r.StartedAt
-	}
-}
-
-// forget drops what no look asks for any more.
-func (t *tail) forget() {
-	for id, started := range t.seen {
-		if started.Before(t.newest.Add(-lookBack)) {
-			delete(t.seen, id)
-		}
-	}
 }
 
 func (t *tail) print(records []adminapi.Record) error {

@@ -27,15 +27,8 @@ func (a *app) statisticsCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		for word, id := range map[string]*string{group: &filter.GroupID, parent: &filter.ParentID} {
-			if word == "" {
-				continue
-			}
-			g, err := findGroup(ctx, client, word)
-			if err != nil {
-				return err
-			}
-			*id = g.ID
+		if err := groupIDs(ctx, client, groupWord{group, &filter.GroupID}, groupWord{parent, &filter.ParentID}); err != nil {
+			return err
 		}
 		sums, err := client.Statistics(ctx, filter)
 		if err != nil {

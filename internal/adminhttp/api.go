@@ -35,6 +35,8 @@ type Options struct {
 	Ready func() []Check
 	// CheckParamPath tells whether a text is a path of a param override: jsonbody.ParsePath without its result.
 	CheckParamPath func(path string) error
+	// Secrets are judged by the dashboard; of them Weakness is needed.
+	Secrets Secrets
 
 	Version string // shown in the OpenAPI document and by GET /health
 	CORS    CORS
@@ -61,8 +63,8 @@ type API struct {
 
 // New checks the options and builds the routes. It starts nothing.
 func New(o Options) (*API, error) {
-	if o.AuthKey.IsEmpty() || o.Logger == nil || o.Store == nil || o.Pools == nil || o.Tester == nil || o.Reloader == nil || o.Nodes == nil || o.Operations == nil || o.Ready == nil || o.CheckParamPath == nil {
-		return nil, errors.New("adminhttp.New: AuthKey, Logger, Store, Pools, Tester, Reloader, Nodes, Operations, Ready and CheckParamPath are all needed")
+	if o.AuthKey.IsEmpty() || o.Logger == nil || o.Store == nil || o.Pools == nil || o.Tester == nil || o.Reloader == nil || o.Nodes == nil || o.Operations == nil || o.Ready == nil || o.CheckParamPath == nil || o.Secrets.Weakness == nil {
+		return nil, errors.New("adminhttp.New: AuthKey, Logger, Store, Pools, Tester, Reloader, Nodes, Operations, Ready, CheckParamPath and Secrets.Weakness are all needed")
 	}
 	if err := o.CORS.check(); err != nil {
 		return nil, err
@@ -124,6 +126,7 @@ func (a *API) buildRoutes() error {
 	a.mountSettings(api)
 	a.mountRecords(api)
 	a.mountStatistics(api)
+	a.mountDashboard(api)
 	a.mountNodes(api)
 	a.mountAudit(api)
 

@@ -153,7 +153,8 @@ func TestAnyOriginWithCredentialsIsRefused(t *testing.T) {
 	options := adminhttp.Options{
 		AuthKey: secret.New(authKey), Logger: zap.NewNop(), Store: w.store, Pools: w, Tester: w, Reloader: w, Nodes: w, Operations: w.operations,
 		Ready: func() []adminhttp.Check { return nil }, CheckParamPath: func(string) error { return nil },
-		CORS: adminhttp.CORS{Enabled: true, AllowedOrigins: []string{"*"}, AllowCredentials: true},
+		Secrets: adminhttp.Secrets{Weakness: weakness},
+		CORS:    adminhttp.CORS{Enabled: true, AllowedOrigins: []string{"*"}, AllowCredentials: true},
 	}
 	if _, err := adminhttp.New(options); err == nil || !strings.Contains(err.Error(), "ALLOWED_ORIGINS") {
 		t.Errorf("got %v", err)

@@ -57,7 +57,13 @@ type Store interface {
 	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
 	SelectedKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, limit int) ([]fleet.Key, error)
 
+	// Encryption tells how the secrets of the installation are sealed.
+	Encryption(ctx context.Context) (fleet.Encryption, error)
+
 	Records(ctx context.Context, q fleet.RecordQuery) (page []fleet.RequestRecord, next string, err error)
+	// LatestRecords are newest first, and RecordsAfter in the order in which they were written; a cursor that is too old is CodeGone.
+	LatestRecords(ctx context.Context, q fleet.RecordQuery) (latest []fleet.RequestRecord, cursor string, err error)
+	RecordsAfter(ctx context.Context, cursor string, q fleet.RecordQuery) (records []fleet.RequestRecord, next string, more bool, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
 

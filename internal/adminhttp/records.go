@@ -14,10 +14,12 @@ import (
 	"gpt-load/pkg/adminapi"
 )
 
-type recordFilter struct {
+// RecordFilter narrows lists of records. It is exported because huma reads embedded structs only then.
+type RecordFilter struct {
 	From       time.Time `query:"from" doc:"Started at or after this time."`
 	To         time.Time `query:"to" doc:"Started before this time."`
 	GroupID    string    `query:"group_id" doc:"The group that served or the aggregate that was asked."`
+	ParentID   string    `query:"parent_id" doc:"The aggregate that was asked."`
 	Model      string    `query:"model" doc:"The model asked or sent." maxLength:"256"`
 	Status     int       `query:"status" doc:"Exactly this status."`
 	StatusFrom int       `query:"status_from" doc:"This status or a higher one."`
@@ -30,24 +32,34 @@ type recordFilter struct {
 	ProxyKey   string    `query:"proxy_key" doc:"Fingerprint of the proxy key." maxLength:"64"`
 	ClientIP   string    `query:"client_ip" maxLength:"64"`
 	Text       string    `query:"text" doc:"Part of the error, the path or the request id." maxLength:"256"`
-	Limit      int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor     string    `query:"cursor" doc:"next_cursor of the page before."`
+}
+
+type recordPage struct {
+	RecordFilter
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
 }
 
 func (a *API) mountRecords(api huma.API) {
 	tags := []string{"records"}
-	route(api, huma.Operation{OperationID: "list-records", Method: http.MethodGet, Path: "/records", Tags: tags, Summary: "List request records, newest first"},
-		func(ctx context.Context, in *recordFilter) (*answer[adminapi.RecordPage], error) {
+	route(api, huma.Operation{
+		OperationID: "list-records", Method: http.MethodGet, Path: "/records", Tags: tags, Summary: "List request records, newest first",
+		Description: "Where no index serves the filter, a page may hold fewer records than asked for, or none, and still name a next one: only a page without next_cursor is the last.",
+	},
+		func(ctx context.Context, in *recordPage) (*answer[adminapi.RecordPage], error) {
 			q, err := in.query()
 			if err != nil {
 				return nil, err
 			}
+			q.Limit, q.Cursor = in.Limit, in.Cursor
 			records, next, err := a.Store.Records(ctx, q)
 			if err != nil {
 				return nil, err
 			}
 			return &answer[adminapi.RecordPage]{adminapi.RecordPage{Records: mapped(records, wireRecord), NextCursor: next}}, nil
 		})
+	a.mountRecordExport(api, tags)
+	a.mountRecordTail(api, tags)
 	route(api, huma.Operation{OperationID: "get-record", Method: http.MethodGet, Path: "/records/{id}", Tags: tags, Summary: "Get a request record with its attempts and captured bodies"},
 		func(ctx context.Context, in *struct {
 			ID string `path:"id" doc:"The request id."`
@@ -70,7 +82,7 @@ var classes = []fleet.Class{
 	fleet.ClassLimited, fleet.ClassModelDenied, fleet.ClassUpstream, fleet.ClassGateway,
 }
 
-func (f *recordFilter) query() (fleet.RecordQuery, error) {
+func (f *RecordFilter) query() (fleet.RecordQuery, error) {
 	var faults []fleet.FieldError
 	fault := func(field, message string) {
 		faults = append(faults, fleet.FieldError{Field: field, Message: message})
@@ -78,17 +90,23 @@ func (f *recordFilter) query() (fleet.RecordQuery, error) {
 	q := fleet.RecordQuery{
 		From: f.From, To: f.To, Model: f.Model, Status: f.Status, StatusFrom: f.StatusFrom, StatusTo: f.StatusTo, Class: fleet.Class(f.Class),
 		Stream: triState(f.Stream), Retried: triState(f.Retried), KeyTail: f.KeyTail, ProxyKeyFingerprint: f.ProxyKey,
-		ClientIP: f.ClientIP, Text: f.Text, Limit: f.Limit, Cursor: f.Cursor,
+		ClientIP: f.ClientIP, Text: f.Text,
 	}
 	var ok bool
 	if q.GroupID, ok = parseID[fleet.GroupID](f.GroupID); !ok && f.GroupID != "" {
 		fault("group_id", "must be an id, which is a positive number")
+	}
+	if q.ParentID, ok = parseID[fleet.GroupID](f.ParentID); !ok && f.ParentID != "" {
+		fault("parent_id", "must be an id, which is a positive number")
 	}
 	if q.KeyID, ok = parseID[fleet.KeyID](f.KeyID); !ok && f.KeyID != "" {
 		fault("key_id", "must be an id, which is a positive number")
 	}
 	if f.Class != "" && !slices.Contains(classes, q.Class) {
 		fault("class", "must be one of ok, client, canceled, key_dead, key_exhausted, key_suspect, limited, model_denied, upstream and gateway")
+	}
+	if f.StatusTo != 0 && f.StatusTo < f.StatusFrom {
+		fault("status_to", "must be at least status_from")
 	}
 	if !f.To.IsZero() && !f.From.Before(f.To) {
 		fault("to", "must be later than from")

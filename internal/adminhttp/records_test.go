@@ -56,6 +56,7 @@ func TestRecords(t *testing.T) {
 		"time":              {adminapi.RecordFilter{From: records[1].StartedAt, To: records[2].StartedAt}, []string{id(1)}},
 		"group":             {adminapi.RecordFilter{GroupID: "1"}, []string{id(1), id(0)}},
 		"aggregate":         {adminapi.RecordFilter{GroupID: "3"}, []string{id(0)}},
+		"parent":            {adminapi.RecordFilter{ParentID: "3"}, []string{id(0)}},
 		"model asked":       {adminapi.RecordFilter{Model: "gpt-4o"}, []string{id(0)}},
 		"model sent":        {adminapi.RecordFilter{Model: "gpt-4o-mini"}, []string{id(0)}},
 		"status":            {adminapi.RecordFilter{Status: 404}, []string{id(2)}},
@@ -136,4 +137,47 @@ func TestFiltersThatCannotBe(t *testing.T) {
 	if got, want := fieldsOf(refused(t, err, adminapi.CodeInvalid)), []string{"from", "group_id", "by"}; !slices.Equal(got, want) {
 		t.Errorf("faults of %q, want %q", got, want)
 	}
+}
+
+// TestTailRecords follows records that were written later and began earlier.
+func TestTailRecords(t *testing.T) {
+	w := newWorld(t)
+	tail := func(f adminapi.RecordFilter) adminapi.RecordTail {
+		t.Helper()
+		got, err := w.client.TailRecords(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if none := tail(adminapi.RecordFilter{}); len(none.Records) != 0 || none.Cursor == "" || none.More {
+		t.Errorf("of nothing: %+v", none)
+	}
+	records := recorded(t, w)
+	begin := tail(adminapi.RecordFilter{Limit: 2})
+	if len(begin.Records) != 2 || begin.Records[0].ID != records[1].ID.String() || begin.Records[1].ID != records[2].ID.String() {
+		t.Errorf("it begins with %+v", begin.Records)
+	}
+	late := fleet.RequestRecord{StartedAt: records[0].StartedAt.Add(-time.Hour), GroupID: 1, Status: 200, Class: fleet.ClassOK}
+	other := fleet.RequestRecord{StartedAt: records[2].StartedAt.Add(time.Second), GroupID: 2, Status: 200, Class: fleet.ClassOK}
+	for i, r := range []*fleet.RequestRecord{&other, &late} {
+		r.ID = fleet.NewRecordID(r.StartedAt)
+		if err := w.store.WriteRecords(t.Context(), requestlog.Batch{Source: "late", Position: int64(i + 1), Records: []fleet.RequestRecord{*r}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := tail(adminapi.RecordFilter{Cursor: begin.Cursor})
+	if len(next.Records) != 2 || next.Records[0].ID != other.ID.String() || next.Records[1].ID != late.ID.String() {
+		t.Errorf("it goes on with %+v", next.Records)
+	}
+	if one := tail(adminapi.RecordFilter{Cursor: begin.Cursor, GroupID: "1"}); len(one.Records) != 1 || one.Records[0].ID != late.ID.String() || one.Cursor != next.Cursor {
+		t.Errorf("of one group %+v", one)
+	}
+	if end := tail(adminapi.RecordFilter{Cursor: next.Cursor}); len(end.Records) != 0 || end.Cursor != next.Cursor {
+		t.Errorf("at the end %+v", end)
+	}
+	_, err := w.client.TailRecords(t.Context(), adminapi.RecordFilter{Cursor: "nonsense"})
+	refused(t, err, adminapi.CodeInvalid)
+	_, err = w.client.TailRecords(t.Context(), adminapi.RecordFilter{Cursor: "99"})
+	refused(t, err, adminapi.CodeGone) // of another database
 }

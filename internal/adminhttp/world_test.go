@@ -72,6 +72,7 @@ func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
 	options := adminhttp.Options{
 		AuthKey: secret.New(authKey), Logger: zap.New(core), Store: w.store, Pools: w, Tester: w, Reloader: w, Nodes: w,
 		Ready:          func() []adminhttp.Check { return w.checks },
+		Secrets:        adminhttp.Secrets{Weakness: weakness},
 		CheckParamPath: func(path string) error { _, err := jsonbody.ParsePath(path); return err },
 		Version:        "2.0.0-test", Clock: w.clock,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -100,6 +101,14 @@ func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
 	t.Cleanup(w.server.Close)
 	w.client = w.newClient(adminclient.WithAuthKey(authKey))
 	return w
+}
+
+// weakness calls weak what says so.
+func weakness(t secret.Text) string {
+	if strings.Contains(t.Reveal(), "weak") {
+		return "it says so"
+	}
+	return ""
 }
 
 func openStore(t *testing.T) *sqlstore.Store {

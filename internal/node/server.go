@@ -12,6 +12,7 @@ import (
 
 	"gpt-load/internal/adminhttp"
 	"gpt-load/internal/cluster"
+	"gpt-load/internal/config"
 	"gpt-load/internal/fleet"
 	"gpt-load/internal/jsonbody"
 	"gpt-load/internal/keypool"
@@ -23,6 +24,7 @@ func (n *node) openServer() error {
 	admin, err := adminhttp.New(adminhttp.Options{
 		AuthKey: n.Config.AuthKey, Logger: n.Log.Named("admin"), Store: n.store, Pools: livePools{n}, Tester: tester{n.proxy},
 		Reloader: reloader{n}, Nodes: n, Operations: n.operations, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
+		Secrets:        adminhttp.Secrets{EncryptionKey: n.Config.EncryptionKey, MetricsToken: n.Config.Metrics.Token, Weakness: config.Weakness},
 		CORS:           n.cors(),
 		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started,
 	})

@@ -142,8 +142,17 @@ func pagesUseIndexes(t *testing.T, s *Store, explain string, bad *regexp.Regexp)
 	check(err)
 	cursor := fleet.NewRecordID(now()).String()
 	for _, q := range []fleet.RecordQuery{
-		{}, {GroupID: 1}, {GroupID: 1, Cursor: cursor}, {Class: fleet.ClassUpstream}, {From: now(), To: now()}, {GroupID: 1, Class: fleet.ClassOK, From: now()},
-		{ParentID: 1, Text: "x"}, {Status: 429, ClientIP: "x"}, {StatusFrom: 500, StatusTo: 599, Cursor: cursor}, {Model: "x", From: now()}, {GroupID: 1, KeyID: 7},
+		{},
+		{GroupID: 1},
+		{GroupID: 1, Cursor: cursor},
+		{Class: fleet.ClassUpstream},
+		{From: now(), To: now()},
+		{GroupID: 1, Class: fleet.ClassOK, From: now()},
+		{ParentID: 1, Text: "x"},
+		{Status: 429, ClientIP: "x"},
+		{StatusFrom: 500, StatusTo: 599, Cursor: cursor},
+		{Model: "x", From: now()},
+		{GroupID: 1, KeyID: 7},
 	} {
 		_, _, err := s.Records(ctx, q)
 		check(err)

@@ -45,7 +45,7 @@ func announce(ctx context.Context, tx bun.Tx, ids []byte) error {
 // tailBatches bounds the batches of one call of RecordsAfter, and tailRecords the records that it looks at.
 const (
 	tailBatches = 16
-	tailRecords = 4000
+	tailRecords = 1000
 )
 
 // LatestRecords returns the newest records that match, newest first, as Records does, and the cursor that RecordsAfter
@@ -68,7 +68,7 @@ func (s *Store) LatestRecords(ctx context.Context, q fleet.RecordQuery) (latest 
 }
 
 // RecordsAfter returns the records that were written after a cursor and match, in the order in which they were written, and
-// the cursor to go on from. More says that there may be others already. It looks at some thousand records at most, so it may
+// the cursor to go on from. More says that there may be others already. It looks at a thousand records at most, so it may
 // return few or none although there are more. Each record is returned once, however long its request took and whichever
 // node wrote it.
 //

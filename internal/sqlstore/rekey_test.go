@@ -302,8 +302,14 @@ func testRekeyHalf(t *testing.T, database fresh) {
 	if !early.WritesWithOther() {
 		t.Error("a node with both keys writes with the new one before the cut-over")
 	}
+	if got, want := must(early.Encryption(ctx))(t), (fleet.Encryption{On: true, Other: true, Second: true}); got != want {
+		t.Errorf("before the cut-over: %+v", got)
+	}
 	if !interrupted(t, s, "one", "two", 2) {
 		t.Fatal("it came to its end")
+	}
+	if got, want := must(early.Encryption(ctx))(t), (fleet.Encryption{On: true, Second: true, Changing: true}); got != want {
+		t.Errorf("half way: %+v", got)
 	}
 	for _, passphrase := range []string{"one", "two", ""} {
 		err := unlock(migrated(t, dsn), passphrase)

@@ -85,6 +85,21 @@ func (s *Store) WritesWithOther() bool {
 	return given != nil && box != nil && given.KeyID() != box.KeyID()
 }
 
+// Encryption tells how the secrets of the installation are sealed.
+func (s *Store) Encryption(ctx context.Context) (fleet.Encryption, error) {
+	row, state, err := s.rekeyState(ctx)
+	if err != nil {
+		return fleet.Encryption{}, err
+	}
+	given := s.unlocked.Load()
+	return fleet.Encryption{
+		On:       row.KeyID != "",
+		Other:    given != nil && given.KeyID() != row.KeyID,
+		Second:   given != nil && given.Other() != nil,
+		Changing: state != nil,
+	}, nil
+}
+
 // Fingerprint is what records show of a secret; it needs Unlock.
 func (s *Store) Fingerprint(key secret.Text) string { return s.box.Load().Fingerprint(key) }
 

@@ -192,7 +192,10 @@ func testKeyStats(t *testing.T, s *sqlstore.Store) {
 		t.Errorf("of one key %+v", one)
 	}
 	for _, q := range []fleet.StatsQuery{
-		{KeyID: 8, Model: "sent"}, {KeyID: 8, ProxyKey: "x"}, {KeyID: 8, ParentID: 1}, {KeyID: 8, Step: fleet.StatsMinute},
+		{KeyID: 8, Model: "sent"},
+		{KeyID: 8, ProxyKey: "x"},
+		{KeyID: 8, ParentID: 1},
+		{KeyID: 8, Step: fleet.StatsMinute},
 		{By: []fleet.StatsBy{fleet.StatsByKey, fleet.StatsByModel}},
 	} {
 		_, err := s.Stats(t.Context(), q)

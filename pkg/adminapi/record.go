@@ -60,10 +60,24 @@ type RecordPage struct {
 	NextCursor string   `json:"next_cursor,omitempty"`
 }
 
+// RecordTail is what was written since a cursor, or the newest records to begin with, oldest first.
+type RecordTail struct {
+	Records []Record `json:"records"`
+	Cursor  string   `json:"cursor" doc:"Pass it as cursor for what comes next."`
+	More    bool     `json:"more" doc:"There may be more already: ask again at once."`
+}
+
+// The formats of an export of records.
+const (
+	RecordsCSV   = "csv"
+	RecordsJSONL = "jsonl"
+)
+
 // RecordFilter narrows a page of records. Zero fields do not filter.
 type RecordFilter struct {
 	From, To   time.Time
 	GroupID    string // the group that served or the aggregate that was asked
+	ParentID   string // the aggregate that was asked
 	Model      string // asked or sent
 	Status     int
 	StatusFrom int

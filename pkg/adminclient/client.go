@@ -167,6 +167,23 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	return answer, nil
 }
 
+// open sends a request for a file, which the caller closes. What breaks off ends with an error and not with io.EOF.
+func (c *Client) open(ctx context.Context, r request) (io.ReadCloser, error) {
+	answer, err := c.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode < http.StatusBadRequest {
+		return answer.Body, nil
+	}
+	defer answer.Body.Close()
+	body, err := readAll(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("adminclient: reading the answer to %s %s: %w", r.method, r.path, err)
+	}
+	return nil, problemOf(answer, body)
+}
+
 func readAll(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
 	if err == nil && len(body) > maxAnswer {

@@ -108,20 +108,7 @@ func (c *Client) WaitOperation(ctx context.Context, id string, look func(adminap
 // OperationResult gets the result of an operation, as far as it has come: the file of an export, and JSON lines of any other. The
 // caller closes it. A result that breaks off ends with an error and not with io.EOF.
 func (c *Client) OperationResult(ctx context.Context, id string) (io.ReadCloser, error) {
-	r := request{method: http.MethodGet, path: at("operations", id, "result")}
-	answer, err := c.send(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode < http.StatusBadRequest {
-		return answer.Body, nil
-	}
-	defer answer.Body.Close()
-	body, err := readAll(answer.Body)
-	if err != nil {
-		return nil, fmt.Errorf("adminclient: reading the answer to %s %s: %w", r.method, r.path, err)
-	}
-	return nil, problemOf(answer, body)
+	return c.open(ctx, request{method: http.MethodGet, path: at("operations", id, "result")})
 }
 
 // EachOutcome reads the result of an import or a copy, entry by entry.
