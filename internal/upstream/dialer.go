@@ -47,6 +47,9 @@ func newDialer(c TransportConfig, o Options, sessions tls.ClientSessionCache) *d
 		MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, ClientSessionCache: sessions,
 		NextProtos: []string{"h2", "http/1.1"},
 	}
+	if c.Protocol == ProtocolHTTP1 {
+		d.tls.NextProtos = []string{"http/1.1"}
+	}
 	d.toProxy = net.Dialer{KeepAlive: keepAlivePeriod, Resolver: o.Resolver}
 	d.toUpstream = d.toProxy
 	if o.BlockPrivate {
@@ -94,6 +97,34 @@ func (d *dialer) dialTLS(ctx context.Context, _, address string) (net.Conn, erro
 	return d.handshake(ctx, conn, address, d.tls.NextProtos)
 }
 
+// dialRoute connects for http1.
+func (d *dialer) dialRoute(ctx context.Context, to route) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	address, scheme := to.address(), "http"
+	if to.secured {
+		scheme = "https"
+	}
+	conn, err := d.connect(ctx, scheme, address)
+	if err != nil {
+		return nil, err
+	}
+	if to.secured {
+		return d.secure(ctx, newLink(conn), address)
+	}
+	return newLink(conn), nil
+}
+
+// secure puts TLS for HTTP/1.1 on a link.
+func (d *dialer) secure(ctx context.Context, below *link, address string) (*link, error) {
+	below.records.counted = true
+	secured, err := d.handshake(ctx, below, address, []string{"http/1.1"})
+	if err != nil {
+		return nil, err
+	}
+	return &link{Conn: secured, below: below}, nil
+}
+
 // dialProxy connects to the proxy of relayed requests.
 func (d *dialer) dialProxy(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
@@ -136,12 +167,21 @@ func (d *dialer) throughSOCKS(ctx context.Context, via *url.URL, address string)
 		password, _ := via.User.Password()
 		auth = &proxy.Auth{User: via.User.Username(), Password: password}
 	}
-	socks, err := proxy.SOCKS5("tcp", hostWithPort(via.Host, "1080"), auth, &d.toProxy)
+	proxyAddress := hostWithPort(via.Host, "1080")
+	socks, err := proxy.SOCKS5("tcp", proxyAddress, auth, &d.toProxy)
 	if err != nil {
 		return nil, d.failed(address, "SOCKS5 proxy", err)
 	}
-	conn, err := socks.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	conn, err := d.toProxy.DialContext(ctx, "tcp", proxyAddress)
 	if err != nil {
+		return nil, d.failed(address, "SOCKS5 proxy", err)
+	}
+	// On a connection of ours: what DialContext gives hides the socket.
+	on := socks.(interface {
+		DialWithConn(ctx context.Context, conn net.Conn, network, address string) (net.Addr, error)
+	})
+	if _, err := on.DialWithConn(ctx, conn, "tcp", address); err != nil {
+		_ = conn.Close()
 		return nil, d.failed(address, "SOCKS5 proxy", err)
 	}
 	return conn, nil
@@ -159,7 +199,7 @@ func (d *dialer) throughHTTP(ctx context.Context, via *url.URL, address string) 
 		return nil, d.failed(address, "proxy", err)
 	}
 	if via.Scheme == "https" {
-		if conn, err = d.handshake(ctx, conn, proxyAddress, []string{"http/1.1"}); err != nil {
+		if conn, err = d.secure(ctx, newLink(conn), proxyAddress); err != nil {
 			return nil, err
 		}
 	}
@@ -217,6 +257,7 @@ func (d *dialer) handshake(ctx context.Context, conn net.Conn, address string, p
 	c := d.tls.Clone()
 	c.ServerName = strings.TrimSuffix(host, ".")
 	c.NextProtos = protocols
+	c.DynamicRecordSizingDisabled = true // it is for pages that render in parts; a request is of use when it is whole
 	secured := tls.Client(conn, c)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()

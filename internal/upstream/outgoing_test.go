@@ -42,7 +42,7 @@ func TestHTTPProxies(t *testing.T) {
 		// The certificate of httptest names example.com.
 		rt = through(t, withUser(tunnelServer.URL, proxyUserinfo), o)
 		for range 2 {
-			if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/2.0 /x" {
+			if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/1.1 /x" {
 				t.Errorf("tunnelled: %s", got)
 			}
 		}
@@ -89,7 +89,7 @@ func TestSOCKSProxies(t *testing.T) {
 		t.Errorf("plain: %s", got)
 	}
 	rt = through(t, "socks5h://"+proxyUserinfo+forSecured.listener.Addr().String(), o)
-	if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/2.0 /x" {
+	if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/1.1 /x" {
 		t.Errorf("secured: %s", got)
 	}
 	if got := append(forPlain.all(), forSecured.all()...); !slices.Equal(got, []string{"upstream.example:80", "example.com:443"}) {

@@ -223,7 +223,7 @@ func readN(r io.Reader, n int, counted bool) ([]byte, error) {
 	return rest, err
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -3,7 +3,6 @@ package upstream_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -29,6 +28,8 @@ type trade struct {
 	serve  func(v *visit, answered <-chan struct{}) // in place of answer
 	// want is the outcome in one line: status, body, how it ended, whether the connection was used again.
 	want string
+	// secured is want over TLS where it differs.
+	secured string
 	// alone says that net/http cannot be asked for the second exchange: it looks at a connection some time after it was
 	// put away, and what happens before that is luck.
 	alone bool
@@ -72,9 +73,9 @@ func reason(err error, status int) string {
 	return provider.Judge(provider.Outcome{Channel: fleet.ChannelOpenAI, Status: status, Err: err, Silent: upstream.Silent(err), Now: start}, provider.Policy{}).Reason
 }
 
-// TestPlainIsNetHTTP: our own HTTP/1.1 client gives what net/http's transport gives, exchange by exchange: the bytes of
+// TestHTTP1IsNetHTTP: our own HTTP/1.1 client gives what net/http's transport gives, exchange by exchange: the bytes of
 // the request, status, header, body, trailers, the kind of error, and whether the connection is used again.
-func TestPlainIsNetHTTP(t *testing.T) {
+func TestHTTP1IsNetHTTP(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
 	for _, c := range slices.Concat(framings, statuses, headers, malformations, endings, asks) {
@@ -82,21 +83,28 @@ func TestPlainIsNetHTTP(t *testing.T) {
 			t.Fatalf("two exchanges are called %q", c.name)
 		}
 		names[c.name] = true
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			short, long := upstream.Both(config, smallBuffers)
-			defer short.Close()
-			ours, theirs := c.run(t, short, c.alone), c.run(t, long, c.alone)
-			if got := ours.String(); got != c.want {
-				t.Errorf("%s, want %s", got, c.want)
-			}
-			if c.alone {
-				theirs.Reused = ours.Reused
-			}
-			if ours != theirs {
-				t.Errorf("ours     %+v\nnet/http %+v", ours, theirs)
-			}
-		})
+		for _, scheme := range []string{"http", "https"} {
+			t.Run(c.name+"/"+scheme, func(t *testing.T) {
+				t.Parallel()
+				short, long := upstream.Both(config, trusting(), smallBuffers)
+				defer short.Close()
+				defer long.CloseIdleConnections()
+				ours, theirs := c.run(t, scheme, short, c.alone), c.run(t, scheme, long, c.alone)
+				want := c.want
+				if scheme == "https" && c.secured != "" {
+					want = c.secured
+				}
+				if got := ours.String(); got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+				if c.alone {
+					theirs.Reused = ours.Reused
+				}
+				if ours != theirs {
+					t.Errorf("ours     %+v\nnet/http %+v", ours, theirs)
+				}
+			})
+		}
 	}
 	if len(names) < 60 {
 		t.Errorf("only %d exchanges", len(names))
@@ -104,16 +112,13 @@ func TestPlainIsNetHTTP(t *testing.T) {
 }
 
 // smallBuffers keeps a large body from disappearing in the kernel, which takes 2.5 MB on the loopback.
-func smallBuffers(conn net.Conn) net.Conn {
-	setWriteBuffer(conn, 8<<10)
-	return conn
-}
+const smallBuffers = 8 << 10
 
 // run makes the exchange, and then a second one that shows whether the connection is used again.
-func (c trade) run(t *testing.T, rt http.RoundTripper, ours bool) (o outcome) {
+func (c trade) run(t *testing.T, scheme string, rt http.RoundTripper, ours bool) (o outcome) {
 	t.Helper()
 	answered := make(chan struct{})
-	p := startPeer(t, func(v *visit) {
+	p := startPeerOver(t, scheme, func(v *visit) {
 		if v.isNext() {
 			v.readRequest()
 			v.send(answerOf("next"))

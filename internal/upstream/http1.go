@@ -6,53 +6,66 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
 )
 
-// plain sends requests with bodies in memory over HTTP/1.1 without TLS, and reads the answers, on the caller's own
+// http1 sends requests with bodies in memory over HTTP/1.1, over TCP and TLS, and reads the answers, on the caller's own
 // goroutine. net/http hands each request to a writing and a reading goroutine and back, which costs more than the
-// rest of the proxy together. Everything else (TLS and HTTP/2, bodies that stream, all proxies) stays with net/http,
-// whose parser and serialiser are used here too. TestPlainIsNetHTTP holds the two together, exchange by exchange.
+// rest of the proxy together. Everything else (HTTP/2, bodies that stream) stays with net/http, whose parser and
+// serialiser are used here too. TestHTTP1IsNetHTTP holds the two together, exchange by exchange.
 //
-// net/http's reading goroutine also watches connections that are idle. Here a look at the socket before each further
-// use does that: a connection that the server closed, or on which it sent what nobody asked for, is not used again.
-type plain struct {
-	dial          func(ctx context.Context, network, address string) (net.Conn, error)
+// net/http's reading goroutine also watches connections that are idle. Here a look at the connection before each
+// further use does that: one that the server closed, or on which it sent what nobody asked for, is not used again.
+type http1 struct {
+	dial          func(ctx context.Context, to route) (*link, error)
 	headerTimeout time.Duration
 	idle          idlePool
 }
 
+// route is where a connection leads: what has the same route can share connections.
+type route struct {
+	secured bool
+	host    string // of the URL: with a port or without
+}
+
+// address is the host with its port.
+func (r route) address() string {
+	if r.secured {
+		return hostWithPort(r.host, "443")
+	}
+	return hostWithPort(r.host, "80")
+}
+
 // Bounds of one exchange.
 const (
-	// largestPlain is the largest body that plain takes, in bytes. Larger ones gain nothing by it.
-	largestPlain = 1 << 20
+	// largestHTTP1 is the largest body that http1 takes, in bytes. Larger ones gain nothing by it.
+	largestHTTP1 = 1 << 20
 	// unattended is how much is written without looking whether an answer comes first: less than what a peer that has
 	// stopped reading still takes in (tcp_rmem's default is 128 KiB).
 	unattended = 64 << 10
-	// lookEvery is how often a longer write that makes no progress looks for an early answer.
-	lookEvery = time.Second
+	// patience is how long a longer write goes on before it is watched for an early answer.
+	patience = time.Second
 )
 
-// takes reports whether the request is one for plain.
-func (p *plain) takes(r *http.Request) bool {
+// takes reports whether the request is one for http1.
+func (p *http1) takes(r *http.Request) bool {
 	switch body := r.Body.(type) {
 	case nil:
 		return true
 	case held:
-		return int64(body.Len()) == r.ContentLength && r.ContentLength <= largestPlain
+		return int64(body.Len()) == r.ContentLength && r.ContentLength <= largestHTTP1
 	default:
 		if r.Body == http.NoBody {
 			return r.ContentLength == 0
 		}
 		// io.NopCloser around a bytes.Reader: net/http knows it, and so do we by the length that its owner gives.
-		return r.GetBody != nil && r.ContentLength > 0 && r.ContentLength <= largestPlain
+		return r.GetBody != nil && r.ContentLength > 0 && r.ContentLength <= largestHTTP1
 	}
 }
 
@@ -64,13 +77,14 @@ func (e errBeforeAnswer) Unwrap() error { return e.error }
 
 // roundTrip sends the request. When a connection from the pool turns out to be closed and gave nothing, the request is
 // sent once more, on a fresh one, if it is replayable.
-func (p *plain) roundTrip(r *http.Request) (*http.Response, error) {
+//
+// The error of a server that refuses HTTP/1.1 leaves the body as it was; see refusesHTTP1.
+func (p *http1) roundTrip(r *http.Request, to route) (*http.Response, error) {
 	if err := refuses(r); err != nil {
 		closeBody(r)
 		return nil, err
 	}
-	address := hostWithPort(r.URL.Host, "80")
-	if c := p.idle.take(address); c != nil {
+	if c := p.idle.take(to); c != nil {
 		response, err := p.exchange(c, r)
 		var stale errBeforeAnswer
 		if err == nil || !errors.As(err, &stale) || !replayable(r) {
@@ -86,7 +100,10 @@ func (p *plain) roundTrip(r *http.Request) (*http.Response, error) {
 			r = &again
 		}
 	}
-	nc, err := p.dial(r.Context(), "tcp", address)
+	conn, err := p.dial(r.Context(), to)
+	if refusesHTTP1(err) {
+		return nil, err
+	}
 	if err != nil {
 		closeBody(r)
 		if r.Context().Err() != nil { // the caller's own end, not the address's
@@ -94,7 +111,14 @@ func (p *plain) roundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return p.exchange(newPlainConn(nc, p, address), r)
+	return p.exchange(newHTTP1Conn(conn, p, to), r)
+}
+
+// refusesHTTP1 recognises the alert of a server that speaks HTTP/2 only (RFC 7301 section 3.2). crypto/tls gives it no
+// type for connections over TCP.
+func refusesHTTP1(err error) bool {
+	var connect *ConnectError
+	return errors.As(err, &connect) && strings.HasSuffix(connect.Err.Error(), "tls: no application protocol")
 }
 
 // refuses says why a request is not sent at all. net/http's serialiser would put spaces for line breaks and let other
@@ -145,7 +169,7 @@ func closeBody(r *http.Request) {
 }
 
 // exchange writes the request and reads the answer's header. The connection is the answer's from then on.
-func (p *plain) exchange(c *plainConn, r *http.Request) (*http.Response, error) {
+func (p *http1) exchange(c *http1Conn, r *http.Request) (*http.Response, error) {
 	c.received, c.readBroke, c.writeBroke, c.headerLeft = false, false, false, maxResponseHeader
 	// Cancelling closes the connection, which ends every read and write on it at once.
 	c.uncancel = context.AfterFunc(r.Context(), c.kill)
@@ -168,61 +192,38 @@ func (p *plain) exchange(c *plainConn, r *http.Request) (*http.Response, error) 
 		response.Body = http.NoBody
 		return response, nil
 	}
-	response.Body = &plainBody{ctx: r.Context(), from: response.Body, conn: c, last: last}
+	response.Body = &http1Body{ctx: r.Context(), from: response.Body, conn: c, last: last}
 	return response, nil
 }
 
-// plainConn is one connection. Only one goroutine uses it at a time, but for kill.
-type plainConn struct {
-	conn    net.Conn
-	pool    *plain
-	address string
-	r       *bufio.Reader
-	w       *bufio.Writer
+// http1Conn is one connection. Only one goroutine uses it at a time, but for kill.
+type http1Conn struct {
+	link   *link
+	socket *link // link's lowest layer
+	pool   *http1
+	to     route
+	r      *bufio.Reader
+	w      *bufio.Writer
 
-	raw        syscall.RawConn // nil for what is no socket
-	look       func(fd uintptr) bool
-	quiet      bool // what look saw: open, and nothing to read
-	used       bool // an exchange went well on it
-	received   bool // something of this answer came
-	readBroke  bool // the answer could not be read to its end
-	writeBroke bool // this request could not be written to its end
-	headerLeft int  // bytes that the header may still have; below 0 outside of it
+	used       bool          // an exchange went well on it
+	received   bool          // something of this answer came
+	readBroke  bool          // the answer could not be read to its end
+	writeBroke bool          // this request could not be written to its end
+	headerLeft int           // bytes that the header may still have; below 0 outside of it
+	watch      chan struct{} // closed when the watch over a long write has ended; nil without one
 	uncancel   func() bool
 	dead       atomic.Bool
 	idleUntil  time.Time // in the pool
 }
 
-func newPlainConn(nc net.Conn, p *plain, address string) *plainConn {
-	c := &plainConn{conn: nc, pool: p, address: address}
+func newHTTP1Conn(l *link, p *http1, to route) *http1Conn {
+	c := &http1Conn{link: l, socket: l.socket(), pool: p, to: to}
 	c.r, c.w = bufio.NewReader(c), bufio.NewWriter(c)
-	if held, ok := nc.(bodyConn); ok {
-		nc = held.Conn
-	}
-	if socket, ok := nc.(syscall.Conn); ok {
-		if raw, err := socket.SyscallConn(); err == nil {
-			c.raw = raw
-			c.look = func(fd uintptr) bool { // made once: a closure for each request would be garbage
-				c.quiet = nothingToRead(fd)
-				return true
-			}
-		}
-	}
 	return c
 }
 
-// idle reports whether the connection is open and silent, as one between two exchanges has to be. What the server sent
-// unasked must never be taken for the answer of the next request.
-func (c *plainConn) idle() bool {
-	if c.raw == nil {
-		return true
-	}
-	c.quiet = false
-	return c.raw.Read(c.look) == nil && c.quiet
-}
-
 // send writes the request and reads the header of the final answer.
-func (c *plainConn) send(r *http.Request, headerTimeout time.Duration) (*http.Response, error) {
+func (c *http1Conn) send(r *http.Request, headerTimeout time.Duration) (*http.Response, error) {
 	writeErr := r.Write(c.w)
 	if writeErr == nil {
 		writeErr = c.w.Flush()
@@ -233,11 +234,11 @@ func (c *plainConn) send(r *http.Request, headerTimeout time.Duration) (*http.Re
 		}
 		// A server may refuse a body without reading it all: its answer counts more than the broken write.
 		if writeErr != errUnread { //nolint:errorlint // our own value, which nothing wraps
-			headerTimeout = lookEvery
+			headerTimeout = patience
 		}
 	}
 	if headerTimeout > 0 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(headerTimeout))
+		_ = c.link.SetReadDeadline(time.Now().Add(headerTimeout))
 	}
 	response, err := c.readHeader(r)
 	if err != nil {
@@ -250,13 +251,13 @@ func (c *plainConn) send(r *http.Request, headerTimeout time.Duration) (*http.Re
 		return nil, err
 	}
 	if headerTimeout > 0 {
-		_ = c.conn.SetReadDeadline(time.Time{})
+		_ = c.link.SetReadDeadline(time.Time{})
 	}
 	return response, nil
 }
 
 // readHeader passes over interim answers (RFC 9110 section 15.2). All headers together have the bound of one.
-func (c *plainConn) readHeader(r *http.Request) (*http.Response, error) {
+func (c *http1Conn) readHeader(r *http.Request) (*http.Response, error) {
 	for {
 		response, err := http.ReadResponse(c.r, r)
 		if err != nil && !c.readBroke { // net/http's parser says what it met, and not always that it should not be
@@ -273,12 +274,12 @@ func (c *plainConn) readHeader(r *http.Request) (*http.Response, error) {
 }
 
 // Read implements io.Reader for the buffered reader and bounds the header.
-func (c *plainConn) Read(b []byte) (int, error) {
+func (c *http1Conn) Read(b []byte) (int, error) {
 	if c.headerLeft == 0 {
 		c.readBroke = true
 		return 0, fmt.Errorf("the answer's header is longer than %d bytes", maxResponseHeader)
 	}
-	n, err := c.conn.Read(b)
+	n, err := c.link.Read(b)
 	c.received, c.readBroke = c.received || n > 0, err != nil
 	if c.headerLeft > 0 {
 		c.headerLeft = max(c.headerLeft-n, 0)
@@ -287,73 +288,92 @@ func (c *plainConn) Read(b []byte) (int, error) {
 }
 
 // Write implements io.Writer for the buffered writer.
-func (c *plainConn) Write(b []byte) (int, error) {
+func (c *http1Conn) Write(b []byte) (int, error) {
 	n, err := c.write(b)
 	c.writeBroke = c.writeBroke || err != nil
 	return n, err
 }
 
-func (c *plainConn) write(b []byte) (int, error) {
+// write sends a part of the request. A server may answer before it has read all of it, and stop reading: a write that
+// stands is watched for that.
+func (c *http1Conn) write(b []byte) (int, error) {
 	if len(b) <= unattended {
-		return c.conn.Write(b)
+		return c.link.Write(b)
 	}
-	defer func() { _ = c.conn.SetWriteDeadline(time.Time{}) }()
-	written := 0
-	for {
-		_ = c.conn.SetWriteDeadline(time.Now().Add(lookEvery))
-		n, err := c.conn.Write(b[written:])
-		written += n
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return written, err
-		}
-		if c.answered() {
-			return written, errUnread // not the deadline, which would look as if the server were silent
-		}
+	c.socket.stalled = c.stalled
+	_ = c.socket.SetWriteDeadline(time.Now().Add(patience))
+	n, err := c.link.Write(b)
+	c.socket.stalled = nil
+	if c.watch != nil {
+		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
+		<-c.watch
+		c.watch = nil
+		_ = c.socket.SetReadDeadline(time.Time{})
 	}
+	_ = c.socket.SetWriteDeadline(time.Time{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errUnread // not the deadline, which would look as if the server were silent
+	}
+	return n, err
 }
 
 var errUnread = errors.New("the server answers before it has read the request")
 
-// answered looks whether an answer has begun although the request is not out yet.
-func (c *plainConn) answered() bool {
-	_ = c.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
-	_, err := c.r.Peek(1)
-	_ = c.conn.SetReadDeadline(time.Time{})
-	return err == nil || !errors.Is(err, os.ErrDeadlineExceeded)
+// stalled is called when a write has met its deadline. The first time it goes on without one, and another goroutine
+// waits for what the server says meanwhile, which ends the write.
+func (c *http1Conn) stalled() bool {
+	if c.watch != nil {
+		return false
+	}
+	_ = c.socket.SetWriteDeadline(time.Time{})
+	c.watch = make(chan struct{})
+	go func() {
+		defer close(c.watch)
+		_, _ = c.r.Peek(1)
+		_ = c.socket.SetWriteDeadline(time.Unix(1, 0))
+	}()
+	return true
 }
 
 // ReadFrom implements io.ReaderFrom, so that a body in memory leaves in one write.
-func (c *plainConn) ReadFrom(r io.Reader) (int64, error) {
+func (c *http1Conn) ReadFrom(r io.Reader) (int64, error) {
 	return readHeld(struct{ io.Writer }{c}, r)
 }
 
-// kill closes the connection from another goroutine.
-func (c *plainConn) kill() {
+// kill closes the connection from another goroutine. It does not wait to tell the other side (TLS would, up to 5 s).
+func (c *http1Conn) kill() {
 	c.dead.Store(true)
-	_ = c.conn.Close()
+	_ = c.socket.Close()
 }
 
-// discard ends a connection that cannot be used again.
-func (c *plainConn) discard() {
+// discard ends a connection in the middle of an exchange.
+func (c *http1Conn) discard() {
 	c.uncancel()
-	_ = c.conn.Close()
+	_ = c.socket.Close()
 }
+
+// close ends a connection between two exchanges; over TLS the other side is told.
+func (c *http1Conn) close() { _ = c.link.Close() }
 
 // finish gives the connection back, unless something speaks against using it again: the server said so, somebody
 // cancelled, or bytes came that nobody asked for.
-func (c *plainConn) finish(last bool) {
-	if !c.uncancel() || last || c.r.Buffered() > 0 {
-		_ = c.conn.Close()
+func (c *http1Conn) finish(last bool) {
+	if !c.uncancel() || c.readBroke || c.writeBroke || c.r.Buffered() > 0 {
+		_ = c.socket.Close()
+		return
+	}
+	if last {
+		c.close()
 		return
 	}
 	c.pool.idle.put(c)
 }
 
-// plainBody is the body of an answer; its end gives the connection back.
-type plainBody struct {
+// http1Body is the body of an answer; its end gives the connection back.
+type http1Body struct {
 	ctx  context.Context // the request's, which ends the body too
 	from io.ReadCloser
-	conn *plainConn // nil after the end
+	conn *http1Conn // nil after the end
 	last bool
 	err  error // what further reads give
 }
@@ -361,7 +381,7 @@ type plainBody struct {
 var errBodyClosed = errors.New("read on closed response body")
 
 // Read implements io.Reader.
-func (b *plainBody) Read(p []byte) (int, error) {
+func (b *http1Body) Read(p []byte) (int, error) {
 	if b.conn == nil {
 		return 0, b.err
 	}
@@ -383,7 +403,7 @@ func (b *plainBody) Read(p []byte) (int, error) {
 }
 
 // Close implements io.Closer. A body that was not read to its end costs the connection: reading on could take for ever.
-func (b *plainBody) Close() error {
+func (b *http1Body) Close() error {
 	if b.conn != nil {
 		b.conn.discard()
 		b.conn, b.err = nil, errBodyClosed // never io.EOF: half an answer must not look like a whole one

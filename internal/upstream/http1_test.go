@@ -84,7 +84,7 @@ func TestReplays(t *testing.T) {
 			if c.timeout > 0 {
 				limits.ResponseHeaderTimeout = c.timeout
 			}
-			short, long := upstream.Both(limits, nil)
+			short, long := upstream.Both(limits, upstream.Options{}, 0)
 			for name, rt := range map[string]http.RoundTripper{"ours": short, "net/http": long} {
 				var met atomic.Bool
 				p := startPeer(t, func(v *visit) {
@@ -140,7 +140,7 @@ func TestIdleConnectionsAreLookedAt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			short, _ := upstream.Both(config, nil)
+			short, _ := upstream.Both(config, upstream.Options{}, 0)
 			defer short.Close()
 			idle, done := make(chan struct{}), make(chan struct{})
 			p := startPeer(t, func(v *visit) {
@@ -176,7 +176,7 @@ func TestIdleBounds(t *testing.T) {
 	t.Parallel()
 	limits := config
 	limits.MaxIdleConns, limits.MaxIdleConnsPerHost = 3, 2
-	short, _ := upstream.Both(limits, nil)
+	short, _ := upstream.Both(limits, upstream.Options{}, 0)
 	defer short.Close()
 	var peers [3]*peer
 	for i := range peers {
@@ -226,7 +226,7 @@ func TestIdleBounds(t *testing.T) {
 
 // piped is a way to servers that live in the test's own bubble. Each serves one connection.
 func piped(short *upstream.Short, serve func(net.Conn)) {
-	short.DialWith(func(context.Context, string, string) (net.Conn, error) {
+	short.DialWith(func(context.Context) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		go serve(theirs)
 		return ours, nil
@@ -239,7 +239,7 @@ func TestIdleExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := config
 		limits.IdleConnTimeout = time.Minute
-		short, _ := upstream.Both(limits, nil)
+		short, _ := upstream.Both(limits, upstream.Options{}, 0)
 		ends := make(chan time.Time, 3)
 		piped(short, func(conn net.Conn) {
 			defer func() { ends <- time.Now() }()
@@ -304,13 +304,13 @@ func TestCancelling(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				short, _ := upstream.Both(config, nil)
+				short, _ := upstream.Both(config, upstream.Options{}, 0)
 				defer short.Close()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				request := post(ctx, "http://upstream.example", strings.Repeat("x", 200_000), true, true)
 				closed := make(chan time.Time, 1)
 				if serve == nil {
-					short.DialWith(func(ctx context.Context, _, _ string) (net.Conn, error) {
+					short.DialWith(func(ctx context.Context) (net.Conn, error) {
 						<-ctx.Done()
 						closed <- time.Now()
 						return nil, ctx.Err()
@@ -355,7 +355,7 @@ func readAll(conn net.Conn, r *http.Request) {
 // TestCancelledBefore sends nothing and costs no connection.
 func TestCancelledBefore(t *testing.T) {
 	t.Parallel()
-	short, _ := upstream.Both(config, nil)
+	short, _ := upstream.Both(config, upstream.Options{}, 0)
 	defer short.Close()
 	p := startPeer(t, func(v *visit) {
 		v.readRequest()
