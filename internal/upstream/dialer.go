@@ -101,6 +101,9 @@ func (d *dialer) dialTLS(ctx context.Context, _, address string) (net.Conn, erro
 func (d *dialer) dialRoute(ctx context.Context, to route) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	if to.relay != nil {
+		return d.toRelay(ctx, to.relay)
+	}
 	address, scheme := to.address(), "http"
 	if to.secured {
 		scheme = "https"
@@ -187,21 +190,28 @@ func (d *dialer) throughSOCKS(ctx context.Context, via *url.URL, address string)
 	return conn, nil
 }
 
-// throughHTTP opens a tunnel with CONNECT (RFC 9110 section 9.3.6).
-func (d *dialer) throughHTTP(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
+// toRelay connects to an http or https proxy.
+func (d *dialer) toRelay(ctx context.Context, via *url.URL) (*link, error) {
 	port := "80"
 	if via.Scheme == "https" {
 		port = "443"
 	}
-	proxyAddress := hostWithPort(via.Host, port)
-	conn, err := d.toProxy.DialContext(ctx, "tcp", proxyAddress)
+	address := hostWithPort(via.Host, port)
+	conn, err := d.toProxy.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, d.failed(address, "proxy", err)
 	}
 	if via.Scheme == "https" {
-		if conn, err = d.secure(ctx, newLink(conn), proxyAddress); err != nil {
-			return nil, err
-		}
+		return d.secure(ctx, newLink(conn), address)
+	}
+	return newLink(conn), nil
+}
+
+// throughHTTP opens a tunnel with CONNECT (RFC 9110 section 9.3.6).
+func (d *dialer) throughHTTP(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
+	conn, err := d.toRelay(ctx, via)
+	if err != nil {
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err = openTunnel(conn, via, address)
@@ -227,9 +237,7 @@ func openTunnel(conn net.Conn, via *url.URL, address string) error {
 	}
 	request.Header.Set("User-Agent", "") // none
 	if via.User != nil {
-		password, _ := via.User.Password()
-		credentials := base64.StdEncoding.EncodeToString([]byte(via.User.Username() + ":" + password))
-		request.Header.Set("Proxy-Authorization", "Basic "+credentials)
+		request.Header.Set("Proxy-Authorization", credentials(via.User))
 	}
 	if err := request.Write(conn); err != nil {
 		return err
@@ -246,6 +254,12 @@ func openTunnel(conn net.Conn, via *url.URL, address string) error {
 		return errors.New("the proxy sent data before the upstream could")
 	}
 	return nil
+}
+
+// credentials are those of a proxy's URL as a header carries them (RFC 7617).
+func credentials(user *url.Userinfo) string {
+	password, _ := user.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
 }
 
 // handshake puts TLS on a connection and closes it when that does not work.

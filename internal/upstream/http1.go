@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -30,11 +31,12 @@ type http1 struct {
 
 // route is where a connection leads: what has the same route can share connections.
 type route struct {
-	secured bool
-	host    string // of the URL: with a port or without
+	secured bool     // TLS to the upstream
+	host    string   // of the URL: with a port or without; empty with relay
+	relay   *url.URL // the http or https proxy that takes requests for any http upstream, in absolute form
 }
 
-// address is the host with its port.
+// address is the upstream's host with its port.
 func (r route) address() string {
 	if r.secured {
 		return hostWithPort(r.host, "443")
@@ -224,7 +226,11 @@ func newHTTP1Conn(l *link, p *http1, to route) *http1Conn {
 
 // send writes the request and reads the header of the final answer.
 func (c *http1Conn) send(r *http.Request, headerTimeout time.Duration) (*http.Response, error) {
-	writeErr := r.Write(c.w)
+	write := r.Write
+	if c.to.relay != nil {
+		write = forRelay(r, c.to.relay).WriteProxy
+	}
+	writeErr := write(c.w)
 	if writeErr == nil {
 		writeErr = c.w.Flush()
 	}

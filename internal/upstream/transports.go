@@ -206,6 +206,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	if t.http1.takes(r) {
+		return t.http1.roundTrip(r, route{relay: proxy})
+	}
 	return t.relayed.RoundTrip(inAbsoluteForm(r))
 }
 
@@ -239,6 +242,17 @@ func inAbsoluteForm(r *http.Request) *http.Request {
 	r = r.WithContext(r.Context())
 	r.URL = &target
 	return r
+}
+
+// forRelay completes a request for the proxy that relays it.
+func forRelay(r *http.Request, via *url.URL) *http.Request {
+	if via.User == nil {
+		return inAbsoluteForm(r)
+	}
+	authorized := *inAbsoluteForm(r)
+	authorized.Header = r.Header.Clone()
+	authorized.Header.Set("Proxy-Authorization", credentials(via.User))
+	return &authorized
 }
 
 func (t *transport) closeIdle() {
