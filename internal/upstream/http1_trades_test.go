@@ -113,7 +113,7 @@ var endings = []trade{
 	{name: "reset before the answer", want: "connection_reset", then: "reset"},
 	{name: "closed in the status line", want: "malformed_answer", answer: "HTTP/1.1 20", then: "close"},
 	{name: "closed in the header", want: "closed_before_headers", answer: "HTTP/1.1 200 OK\r\nX-A: a", then: "close"},
-	{name: "reset in the header", want: "closed_before_headers", secured: "connection_reset", answer: "HTTP/1.1 200 OK\r\nX-A: a", then: "reset"},
+	{name: "reset in the header", want: "connection_reset", nethttp: "closed_before_headers", answer: "HTTP/1.1 200 OK\r\nX-A: a", then: "reset"},
 	{name: "closed in the body", want: `200 "ok" answer_cut, fresh`, answer: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", then: "close"},
 	{name: "closed before the body", want: `200 "" answer_cut, fresh`, answer: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", then: "close"},
 	{name: "reset in the body", want: `200 "ok" connection_reset, fresh`, answer: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", then: "reset"},

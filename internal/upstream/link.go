@@ -23,6 +23,8 @@ type link struct {
 
 	now     bool // Read does not wait
 	records records
+	pieces  [2][]byte
+	buffers net.Buffers // over pieces
 	// stalled is asked when a write has met its deadline, and tells whether it goes on.
 	stalled func() bool
 }
@@ -112,6 +114,21 @@ func (l *link) Write(p []byte) (int, error) {
 		n += more
 	}
 	return n, err
+}
+
+// writeBoth writes two pieces to a socket in one call of the kernel.
+func (l *link) writeBoth(a, b []byte) (int, error) {
+	l.pieces = [2][]byte{a, b}
+	l.buffers = l.pieces[:]
+	n, err := l.buffers.WriteTo(l.Conn)
+	for err != nil && l.stalled != nil && errors.Is(err, os.ErrDeadlineExceeded) && l.stalled() {
+		var more int64
+		more, err = l.buffers.WriteTo(l.Conn) // of what is left
+		n += more
+	}
+	l.pieces = [2][]byte{} // the memory is not ours
+	l.buffers = nil
+	return int(n), err
 }
 
 // socket is the lowest layer. Closing it ends every read and write above at once, without a word to the other side.

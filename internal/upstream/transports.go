@@ -244,17 +244,6 @@ func inAbsoluteForm(r *http.Request) *http.Request {
 	return r
 }
 
-// forRelay completes a request for the proxy that relays it.
-func forRelay(r *http.Request, via *url.URL) *http.Request {
-	if via.User == nil {
-		return inAbsoluteForm(r)
-	}
-	authorized := *inAbsoluteForm(r)
-	authorized.Header = r.Header.Clone()
-	authorized.Header.Set("Proxy-Authorization", credentials(via.User))
-	return &authorized
-}
-
 func (t *transport) closeIdle() {
 	t.direct.CloseIdleConnections()
 	t.relayed.CloseIdleConnections()
