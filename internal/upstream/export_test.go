@@ -32,10 +32,13 @@ func Both(c TransportConfig, o Options, sendBuffer int) (short *Short, long *htt
 
 // DialWith replaces the way to a connection.
 func (s *Short) DialWith(dial func(ctx context.Context) (net.Conn, error)) {
-	s.http1.dial = func(ctx context.Context, _ route) (*link, error) {
+	s.http1.dial = func(ctx context.Context, to route) (*link, error) {
 		conn, err := dial(ctx)
 		if err != nil {
 			return nil, err
+		}
+		if to.secured {
+			return s.dialer.secure(ctx, newLink(conn), to.address())
 		}
 		return newLink(conn), nil
 	}

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -48,7 +49,7 @@ func exchanges(b *testing.B, rt http.RoundTripper, target string, size, atOnce i
 			_, err = response.Body.Read(buffer)
 		}
 		_ = response.Body.Close()
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			b.Error(err)
 		}
 	}

@@ -79,19 +79,22 @@ func reason(err error, status int) string {
 func TestHTTP1IsNetHTTP(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}
-	for _, c := range slices.Concat(framings, statuses, headers, malformations, endings, asks) {
+	for i, c := range slices.Concat(framings, statuses, headers, malformations, endings, asks, mixtures()) {
 		if names[c.name] {
 			t.Fatalf("two exchanges are called %q", c.name)
 		}
 		names[c.name] = true
 		for _, scheme := range []string{"http", "https"} {
+			if scheme == "https" && c.want == "" && i%3 > 0 {
+				continue // TLS takes its time, and changes nothing for most of the mixtures
+			}
 			t.Run(c.name+"/"+scheme, func(t *testing.T) {
 				t.Parallel()
 				short, long := upstream.Both(config, trusting(), smallBuffers)
 				defer short.Close()
 				defer long.CloseIdleConnections()
 				ours, theirs := c.run(t, scheme, short, c.alone), c.run(t, scheme, long, c.alone)
-				if got := ours.String(); got != c.want {
+				if got := ours.String(); c.want != "" && got != c.want {
 					t.Errorf("%s, want %s", got, c.want)
 				}
 				if c.alone {
@@ -109,7 +112,7 @@ func TestHTTP1IsNetHTTP(t *testing.T) {
 			})
 		}
 	}
-	if len(names) < 60 {
+	if len(names) < 600 {
 		t.Errorf("only %d exchanges", len(names))
 	}
 }

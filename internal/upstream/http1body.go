@@ -63,7 +63,7 @@ func (b *http1Body) Read(p []byte) (int, error) {
 	n, err := b.read(p)
 	next := bodyFree
 	if err != nil {
-		if err != io.EOF && b.ctx.Err() != nil {
+		if !isEnd(err) && b.ctx.Err() != nil {
 			err = context.Cause(b.ctx) // why the connection was closed under the read
 		}
 		next, b.err = bodyEnded, err
@@ -73,7 +73,7 @@ func (b *http1Body) Read(p []byte) (int, error) {
 		b.state.Store(bodyClosed)
 		return 0, errBodyClosed
 	}
-	if err == io.EOF {
+	if isEnd(err) {
 		b.conn.finish(b.last)
 	} else if err != nil {
 		b.conn.discard()
@@ -118,13 +118,18 @@ func (b *http1Body) read(p []byte) (int, error) {
 	return n, err
 }
 
+// isEnd recognises a clean end, which only io.EOF itself is: what wraps it tells of a connection that broke.
+func isEnd(err error) bool {
+	return err == io.EOF //nolint:errorlint // as it says
+}
+
 func (b *http1Body) readLength(p []byte) (int, error) {
 	n, err := b.conn.take(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	switch {
 	case b.left == 0:
 		return n, io.EOF
-	case err == io.EOF:
+	case isEnd(err):
 		return n, io.ErrUnexpectedEOF
 	}
 	return n, err
@@ -136,7 +141,7 @@ func (b *http1Body) readChunks(p []byte) (int, error) {
 		n, err := b.conn.take(p)
 		if n > 0 {
 			content, used, end := b.chunks.decode(p[:n])
-			if end == io.EOF {
+			if isEnd(end) {
 				b.conn.readBroke = b.conn.readBroke || used < n
 				end = b.endChunks()
 			}
@@ -144,7 +149,7 @@ func (b *http1Body) readChunks(p []byte) (int, error) {
 				return content, end
 			}
 		}
-		if err == io.EOF {
+		if isEnd(err) {
 			return 0, io.ErrUnexpectedEOF
 		}
 		if err != nil {

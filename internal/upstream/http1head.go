@@ -119,8 +119,8 @@ func isInterim(status int) bool {
 func (c *http1Conn) readSlowly(r *http.Request) (*answer, error) {
 	reader := bufio.NewReader(c)
 	for {
-		response, err := http.ReadResponse(reader, r)
-		if err != nil && !c.readBroke { // the parser says what it met, and not always that it should not be
+		response, err := http.ReadResponse(reader, r) //nolint:bodyclose // the body is read by http1Body
+		if err != nil && !c.readBroke {               // the parser says what it met, and not always that it should not be
 			return nil, fmt.Errorf("malformed HTTP response: %w", err)
 		}
 		if err != nil {
@@ -206,12 +206,11 @@ func undecided(whole bool, data []byte) headForm {
 
 // splitHead finds the end of the status line and the lines behind it.
 func splitHead(head []byte, lines *[mostFields]field) (status, count int, ok bool) {
-	status = bytes.IndexByte(head, '\n')
-	next := status + 1
-	if status < 0 {
-		status, next = len(head), len(head)
-	} else if status--; head[status] != '\r' {
+	status, next := len(head), len(head)
+	if lf := bytes.IndexByte(head, '\n'); lf == 0 || lf > 0 && head[lf-1] != '\r' {
 		return 0, 0, false
+	} else if lf > 0 {
+		status, next = lf-1, lf+1
 	}
 	line := head[:status]
 	if len(line) < len("HTTP/1.1 200") || string(line[:9]) != "HTTP/1.1 " || !isDigit(line[9]) || !isDigit(line[10]) || !isDigit(line[11]) ||
@@ -233,24 +232,25 @@ func splitHead(head []byte, lines *[mostFields]field) (status, count int, ok boo
 
 // splitLine finds the parts of the line at begin, gives its name the canonical form, and returns where the next one begins.
 func splitLine(head []byte, begin int, f *field) (next int, ok bool) {
-	i, upper := begin, true
+	i, of, changes := begin, &upperOf, false
 	for ; i < len(head) && head[i] != ':'; i++ {
-		b := head[i]
-		if upper {
-			b = upperOf[b]
-		} else {
-			b = lowerOf[b]
-		}
+		b := of[head[i]]
 		if b == 0 { // no byte of a token
 			return 0, false
 		}
-		head[i], upper = b, b == '-'
+		changes = changes || b != head[i]
+		if of = &lowerOf; b == '-' {
+			of = &upperOf
+		}
 	}
 	if i == begin || i == len(head) {
 		return 0, false
 	}
+	if changes {
+		canonical(head[begin:i])
+	}
 	f.name, f.colon = begin, i
-	for i++; i < len(head) && (head[i] == ' ' || head[i] == '\t'); i++ { //nolint:revive // skips
+	for i++; i < len(head) && (head[i] == ' ' || head[i] == '\t'); i++ { // nothing but the step
 	}
 	f.value = i
 	for ; i < len(head) && head[i] != '\r'; i++ {
@@ -269,6 +269,17 @@ func splitLine(head []byte, begin int, f *field) (next int, ok bool) {
 		f.end--
 	}
 	return i, true
+}
+
+// canonical changes the letters of a token as http.CanonicalHeaderKey does.
+func canonical(name []byte) {
+	of := &upperOf
+	for i, b := range name {
+		name[i] = of[b]
+		if of = &lowerOf; b == '-' {
+			of = &upperOf
+		}
+	}
 }
 
 func isDigit(b byte) bool { return '0' <= b && b <= '9' }

@@ -2,12 +2,16 @@ package upstream_test
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -53,10 +57,25 @@ func startPeer(t testing.TB, behave func(*visit)) *peer {
 
 // identity is the certificate of peers over TLS, and of those who trust it.
 var identity = sync.OnceValues(func() (*tls.Config, upstream.Options) {
-	server := httptest.NewUnstartedServer(nil)
-	server.StartTLS()
-	defer server.Close()
-	return &tls.Config{Certificates: server.TLS.Certificates}, upstream.Options{RootCAs: trust(server)} //nolint:gosec // the default is TLS 1.2
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"upstream.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	known := x509.NewCertPool()
+	known.AddCert(certificate)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, upstream.Options{RootCAs: known} //nolint:gosec // the default is TLS 1.2
 })
 
 // trusting are options under which peers over TLS are believed.
