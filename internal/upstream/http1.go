@@ -74,6 +74,11 @@ type errBeforeAnswer struct{ error }
 
 func (e errBeforeAnswer) Unwrap() error { return e.error }
 
+func isStale(err error) bool {
+	var stale errBeforeAnswer
+	return errors.As(err, &stale)
+}
+
 // roundTrip sends the request. When a connection from the pool turns out to be closed and gave nothing, the request is
 // sent once more, on a fresh one, if it is replayable.
 //
@@ -92,8 +97,7 @@ func (p *http1) roundTrip(r *http.Request, to route) (*http.Response, error) {
 	}
 	if c := p.idle.take(to); c != nil {
 		response, err := c.exchange(r, head)
-		var stale errBeforeAnswer
-		if err == nil || !errors.As(err, &stale) || !replayable(r) {
+		if err == nil || !isStale(err) || !replayable(r) {
 			return response, err
 		}
 		if r.GetBody != nil {

@@ -1,11 +1,16 @@
 package upstream_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gpt-load/internal/upstream"
 )
@@ -97,4 +102,51 @@ func TestClosingWhileReading(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestHeaderTimeout: the time for a header begins with each request anew, and neither the body nor the rest between two
+// exchanges is bounded by it.
+func TestHeaderTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limits := config
+		limits.ResponseHeaderTimeout, limits.IdleConnTimeout = time.Second, time.Minute
+		short, _ := upstream.Both(limits, upstream.Options{}, 0)
+		defer short.Close()
+		connections := 0
+		piped(short, "http", func(conn net.Conn) {
+			connections++
+			in := bufio.NewReader(conn)
+			for {
+				request, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				switch request.URL.Path {
+				case "/body":
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+					time.Sleep(3 * time.Second)
+					_, _ = io.WriteString(conn, "k")
+					continue
+				case "/late":
+					time.Sleep(990 * time.Millisecond)
+				case "/never":
+					_, _ = conn.Read(make([]byte, 1))
+					return
+				}
+				_, _ = io.WriteString(conn, ok2)
+			}
+		})
+		for _, path := range []string{"/", "/body", "/late", "/", "/late", "/body"} {
+			if got := mustGet(t, short, "http://upstream.example"+path); got != "ok" {
+				t.Errorf("%s: %q", path, got)
+			}
+			time.Sleep(5 * time.Second) // longer than the timeout
+		}
+		begun := time.Now()
+		_, err := get(t, short, "http://upstream.example/never")
+		if took := time.Since(begun); !upstream.Silent(err) || took < time.Second || took > 1010*time.Millisecond || connections != 1 {
+			t.Errorf("%v after %v on connection %d", err, took, connections)
+		}
+	})
 }

@@ -124,7 +124,7 @@ func isEnd(err error) bool {
 }
 
 func (b *http1Body) readLength(p []byte) (int, error) {
-	n, err := b.conn.take(p[:min(int64(len(p)), b.left)])
+	n, err := b.conn.takeAll(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	switch {
 	case b.left == 0:

@@ -29,6 +29,7 @@ type http1Conn struct {
 	fault      error         // what ended the reading: a socket tells only once that it was reset
 	readBroke  bool          // the answer could not be read to its end, or there is more behind it
 	writeBroke bool          // this request could not be written to its end
+	until      time.Time     // the deadline for reads that the socket has; zero for none
 	headerLeft int           // bytes that the header may still have
 	watch      chan struct{} // closed when the watch over a long write has ended; nil without one
 	uncancel   func() bool
@@ -90,9 +91,7 @@ func (c *http1Conn) send(r *http.Request, head []byte) (*answer, error) {
 			headerTimeout = patience
 		}
 	}
-	if headerTimeout > 0 {
-		_ = c.socket.SetReadDeadline(time.Now().Add(headerTimeout))
-	}
+	c.bound(headerTimeout)
 	a, err := c.readAnswer(r)
 	if err != nil {
 		if writeErr != nil && writeErr != errUnread { //nolint:errorlint // see above
@@ -103,10 +102,37 @@ func (c *http1Conn) send(r *http.Request, head []byte) (*answer, error) {
 		}
 		return nil, err
 	}
-	if headerTimeout > 0 {
-		_ = c.socket.SetReadDeadline(time.Time{})
-	}
 	return a, nil
+}
+
+// bound sets a deadline for reads. Most answers come in one piece, and the next exchange bounds its reads again, so that a
+// deadline that is right but for a hundredth stays as it is: setting it costs as much as reading a header.
+func (c *http1Conn) bound(timeout time.Duration) {
+	if timeout <= 0 {
+		c.unbound()
+		return
+	}
+	earliest, tolerance := time.Now().Add(timeout), timeout/100
+	if c.until.Before(earliest) || c.until.After(earliest.Add(tolerance)) {
+		c.until = earliest.Add(tolerance)
+		_ = c.socket.SetReadDeadline(c.until)
+	}
+}
+
+// unbound takes the deadline away: bodies may take their time.
+func (c *http1Conn) unbound() {
+	if !c.until.IsZero() {
+		c.until = time.Time{}
+		_ = c.socket.SetReadDeadline(c.until)
+	}
+}
+
+// quiet reports whether the connection can be used for an exchange; see link.
+func (c *http1Conn) quiet() bool {
+	if !c.until.IsZero() && !time.Now().Before(c.until) {
+		c.unbound() // the deadline of an exchange that is over
+	}
+	return c.link.quiet()
 }
 
 // write sends the request: in one piece when it is small, and a large body without copying it.
@@ -148,10 +174,11 @@ func (c *http1Conn) stalled() bool {
 func (c *http1Conn) attended(err error) error {
 	c.socket.stalled = nil
 	if c.watch != nil {
-		_ = c.socket.SetReadDeadline(time.Unix(1, 0))
+		c.until = time.Unix(1, 0)
+		_ = c.socket.SetReadDeadline(c.until)
 		<-c.watch
 		c.watch = nil
-		_ = c.socket.SetReadDeadline(time.Time{})
+		c.unbound()
 	}
 	_ = c.socket.SetWriteDeadline(time.Time{})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -166,7 +193,11 @@ func (c *http1Conn) read(p []byte) (int, error) {
 		return 0, c.fault
 	}
 	n, err := c.link.Read(p)
-	c.received, c.readBroke = c.received || n > 0, err != nil
+	c.received = c.received || n > 0
+	if err == errNothing { //nolint:errorlint // our own value, which nothing wraps
+		return n, err
+	}
+	c.readBroke = err != nil
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.fault = err
 	}
@@ -210,7 +241,32 @@ func (c *http1Conn) take(p []byte) (int, error) {
 	if n := c.in.read(p); n > 0 {
 		return n, nil
 	}
+	c.unbound()
 	return c.read(p)
+}
+
+// takeAll reads a part of the body and all that is there behind it already: TLS gives a record at a time, and the bytes that
+// came with the header are few. What is read in fewer pieces goes to the client in fewer, and each costs a call of the
+// kernel.
+func (c *http1Conn) takeAll(p []byte) (int, error) {
+	buffered := c.in.held() > 0
+	n, err := c.take(p)
+	if err != nil || n == len(p) || !buffered && c.link.below == nil {
+		return n, err
+	}
+	c.unbound()
+	for n < len(p) {
+		c.link.now = true
+		more, err := c.read(p[n:])
+		c.link.now = false
+		if n += more; err != nil {
+			break // if it is more than that nothing is there, it comes again
+		}
+		if c.link.below == nil {
+			break
+		}
+	}
+	return n, nil
 }
 
 // discard ends a connection in the middle of an exchange.

@@ -160,7 +160,7 @@ const (
 const mostFields = 64
 
 // field is where a line of a header has its name and its value.
-type field struct{ name, colon, value, end int }
+type field struct{ name, colon, value, end uint16 } // of inBuffer bytes
 
 // parseHead reads a response's header of the usual form from the beginning of data: HTTP/1.1, lines that end in CRLF, names
 // that are tokens, no folds, no trailers announced, one length or chunks. What it takes, it takes as http.ReadResponse
@@ -249,16 +249,16 @@ func splitLine(head []byte, begin int, f *field) (next int, ok bool) {
 	if changes {
 		canonical(head[begin:i])
 	}
-	f.name, f.colon = begin, i
+	f.name, f.colon = uint16(begin), uint16(i)                           //nolint:gosec // below inBuffer
 	for i++; i < len(head) && (head[i] == ' ' || head[i] == '\t'); i++ { // nothing but the step
 	}
-	f.value = i
+	f.value = uint16(i) //nolint:gosec // below inBuffer
 	for ; i < len(head) && head[i] != '\r'; i++ {
 		if b := head[i]; b < ' ' && b != '\t' || b == 0x7f {
 			return 0, false
 		}
 	}
-	f.end = i
+	f.end = uint16(i)  //nolint:gosec // below inBuffer
 	if i < len(head) { // at the CR; the last line of a head has none
 		if i+1 == len(head) || head[i+1] != '\n' {
 			return 0, false

@@ -22,7 +22,7 @@ type idlePool struct {
 func (p *idlePool) take(to route) *http1Conn {
 	for {
 		c := p.pop(to)
-		if c == nil || c.link.quiet() {
+		if c == nil || c.quiet() {
 			return c
 		}
 		_ = c.socket.Close()
