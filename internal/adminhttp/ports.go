@@ -64,6 +64,8 @@ type Store interface {
 	// LatestRecords are newest first, and RecordsAfter in the order in which they were written; a cursor that is too old is CodeGone.
 	LatestRecords(ctx context.Context, q fleet.RecordQuery) (latest []fleet.RequestRecord, cursor string, err error)
 	RecordsAfter(ctx context.Context, cursor string, q fleet.RecordQuery) (records []fleet.RequestRecord, next string, more bool, err error)
+	// RecordsWritten counts what was written after a revision; a negative one counts nothing.
+	RecordsWritten(ctx context.Context, after int64) (revision, count int64, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
 

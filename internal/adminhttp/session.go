@@ -211,6 +211,7 @@ func (a *API) logout(ctx context.Context, _ *struct{}) (*cookieAnswer, error) {
 			return nil, err
 		}
 		a.live.forget(who.session.ID)
+		a.streams.wakeUp()
 	}
 	return &cookieAnswer{a.cookie(callOf(ctx), "", -1).String()}, nil
 }
