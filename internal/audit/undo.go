@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -93,12 +92,6 @@ func Diff(before, after Fields) Change {
 }
 
 var null = []byte("null")
-
-// Equal reports whether two changes are the same.
-func (c Change) Equal(other Change) bool {
-	same := func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
-	return maps.EqualFunc(c.Before, other.Before, same) && maps.EqualFunc(c.After, other.After, same)
-}
 
 // Empty reports whether nothing changed.
 func (c Change) Empty() bool { return len(c.Before) == 0 }

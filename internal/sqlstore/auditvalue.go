@@ -21,15 +21,17 @@ func (s *Store) recordValues(ctx context.Context, tx bun.Tx, a *act, before, aft
 		return s.record(ctx, tx, a, 0, nil, nil)
 	}
 	var undo audit.Undo
+	places := make(map[string]int) // of the steps, by their changes
 	for i := range after {
 		at, _ := slices.BinarySearchFunc(before, after[i].ID, func(r keyRow, id int64) int { return int(max(-1, min(1, r.ID-id))) })
 		change := audit.Diff(valueFields(&before[at]), valueFields(&after[i]))
-		id := fleet.KeyID(after[i].ID)
-		if same := slices.IndexFunc(undo.Values, func(step audit.ValueStep) bool { return step.Equal(change) }); same >= 0 {
-			undo.Values[same].IDs = append(undo.Values[same].IDs, id)
-		} else {
-			undo.Values = append(undo.Values, audit.ValueStep{Change: change, IDs: []fleet.KeyID{id}})
+		text := string(audit.Raw(change))
+		place, known := places[text]
+		if !known {
+			place = len(undo.Values)
+			places[text], undo.Values = place, append(undo.Values, audit.ValueStep{Change: change})
 		}
+		undo.Values[place].IDs = append(undo.Values[place].IDs, fleet.KeyID(after[i].ID))
 	}
 	if !a.stored {
 		a.event.After = common
