@@ -20,7 +20,7 @@ import (
 	"gpt-load/pkg/adminapi"
 )
 
-// Options are what the control plane is made of. All but the last five are needed.
+// Options are what the control plane is made of. All but the last six are needed.
 type Options struct {
 	AuthKey  secret.Text
 	Logger   *zap.Logger
@@ -46,6 +46,8 @@ type Options struct {
 	Clock func() time.Time
 	// StartedAt is what the uptime counts from; zero takes the time of New.
 	StartedAt time.Time
+	// NodeName is what event streams call this node.
+	NodeName string
 }
 
 // API is the control plane of one node.
@@ -59,6 +61,10 @@ type API struct {
 	refusals refusals
 	origins  *http.CrossOriginProtection
 	routes   *http.ServeMux
+
+	events    *eventLog
+	streams   *eventStreams
+	keyEvents *keyEvents
 }
 
 // New checks the options and builds the routes. It starts nothing.
@@ -86,6 +92,7 @@ func New(o Options) (*API, error) {
 	a := &API{
 		Options: o, rules: fleet.GroupRules{CheckParamPath: o.CheckParamPath},
 		signer: signer, live: newSessionCache(), guesses: newGuessLimiter(o.Clock), origins: origins, routes: http.NewServeMux(),
+		events: newEventLog(), streams: newEventStreams(), keyEvents: newKeyEvents(),
 	}
 	return a, a.buildRoutes()
 }
@@ -129,6 +136,7 @@ func (a *API) buildRoutes() error {
 	a.mountDashboard(api)
 	a.mountNodes(api)
 	a.mountAudit(api)
+	a.mountEvents(api)
 
 	// Made here, once: huma's own route makes it at the first request, with a data race between two of them.
 	document, err := json.Marshal(api.OpenAPI())

@@ -255,6 +255,48 @@ func TestAuditOfKeys(t *testing.T) {
 	}
 }
 
+func TestUndoOfValuesOfKeys(t *testing.T) {
+	w := newWorld(t)
+	g := w.group(openai("g"))
+	added, err := w.client.AddKeys(t.Context(), g.ID, adminapi.KeyInput{Keys: []string{"sk-00000000-aaaa", "sk-00000000-bbbb", "sk-00000000-cccc"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{added.Keys[0].ID, added.Keys[1].ID, added.Keys[2].ID}
+	set := func(v adminapi.KeyValues, which ...string) {
+		t.Helper()
+		v.IDs = which
+		if _, err := w.client.SetKeys(t.Context(), g.ID, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nine, notes := 9, "<b>bought</b> in May"
+	set(adminapi.KeyValues{Weight: &nine, Notes: &notes, AddTags: []string{"paid"}}, ids...)
+	edited := w.latest(audit.KeysEdited)
+	other := "moved"
+	set(adminapi.KeyValues{Notes: &other}, ids[2])
+	undone, err := w.client.UndoAuditEvent(t.Context(), edited.ID)
+	if err != nil || undone.Changed != 2 || undone.Kept != 1 {
+		t.Fatalf("undone %+v, %v", undone, err)
+	}
+	for i, want := range []adminapi.Key{{Weight: 1}, {Weight: 1}, {Weight: 9, Notes: other, Tags: []string{"paid"}}} {
+		k, err := w.client.Key(t.Context(), ids[i])
+		if err != nil || k.Weight != want.Weight || k.Notes != want.Notes || !slices.Equal(k.Tags, want.Tags) {
+			t.Errorf("key %d: %+v, %v", i, k, err)
+		}
+	}
+	_, err = w.client.UndoAuditEvent(t.Context(), edited.ID)
+	refused(t, err, adminapi.CodeConflict)
+	// What was deleted since does not come back.
+	set(adminapi.KeyValues{Weight: &nine}, ids[0])
+	edited = w.latest(audit.KeysEdited)
+	if _, err := w.client.DeleteKeys(t.Context(), g.ID, adminapi.KeySelection{IDs: ids[:1]}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.client.UndoAuditEvent(t.Context(), edited.ID)
+	refused(t, err, adminapi.CodeConflict)
+}
+
 func TestAuditOfSecretsShown(t *testing.T) {
 	w := newWorld(t)
 	in := openai("g")

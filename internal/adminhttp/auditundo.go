@@ -3,6 +3,7 @@ package adminhttp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -33,6 +34,8 @@ func (a *API) undoEvent(ctx context.Context, in *AuditRef) (*answer[adminapi.Aud
 		done.Revision, err = a.undoGroup(ctx, e.Group, undo.Group)
 	case undo.Order != nil:
 		done.Revision, err = a.undoOrder(ctx, undo.Order)
+	case undo.Values != nil:
+		done.Changed, done.Kept, err = a.undoValues(ctx, e.Group, undo.Values)
 	default:
 		done.Changed, done.Kept, err = a.undoKeys(ctx, e.Group, undo.Keys)
 	}
@@ -159,8 +162,27 @@ func (a *API) undoKeys(ctx context.Context, group fleet.GroupID, steps []audit.K
 		changed += len(changes)
 		kept += len(step.IDs) - len(changes)
 	}
-	if changed == 0 {
-		return 0, kept, fleet.NewError(fleet.CodeConflict, "nothing was undone: no key stands any more as the event left it", nil)
+	return changed, kept, anyWentBack(changed)
+}
+
+// undoValues gives keys their weights, notes and tags back that are as the event left them.
+func (a *API) undoValues(ctx context.Context, group fleet.GroupID, steps []audit.ValueStep) (changed, kept int, err error) {
+	returned, err := a.Store.ReturnKeyValues(ctx, group, steps)
+	if len(returned) > 0 { // also those of a change that broke off half way
+		err = errors.Join(err, a.settleValues(ctx))
 	}
-	return changed, kept, nil
+	if err != nil {
+		return len(returned), 0, err
+	}
+	for _, step := range steps {
+		kept += len(step.IDs)
+	}
+	return len(returned), kept - len(returned), anyWentBack(len(returned))
+}
+
+func anyWentBack(changed int) error {
+	if changed == 0 {
+		return fleet.NewError(fleet.CodeConflict, "nothing was undone: no key stands any more as the event left it", nil)
+	}
+	return nil
 }

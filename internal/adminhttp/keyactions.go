@@ -147,11 +147,16 @@ func (a *API) editNow(ctx context.Context, which fleet.KeySelection, edit fleet.
 		}
 		set = set || len(done.Set) > 0
 	})
-	if set { // what is set is read by the pools as it stands in the store
-		a.Operations.Changed()
-		err = errors.Join(err, a.Operations.Settle(ctx))
+	if set {
+		err = errors.Join(err, a.settleValues(ctx))
 	}
 	return changed, err
+}
+
+// settleValues lets the pools read weights, notes and tags as they stand in the store now.
+func (a *API) settleValues(ctx context.Context) error {
+	a.Operations.Changed()
+	return a.Operations.Settle(ctx)
 }
 
 // startEdit begins an operation.

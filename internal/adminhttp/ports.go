@@ -50,6 +50,9 @@ type Store interface {
 	EditKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, committed func(fleet.KeysEdited)) error
 	// ReturnKeys puts keys back to where they stood before an event. It returns those that went back, also with an error.
 	ReturnKeys(ctx context.Context, group fleet.GroupID, step audit.KeyStep) ([]fleet.KeyChange, error)
+	// ReturnKeyValues gives keys the weights, notes and tags back that they had before an event. It returns those that it changed,
+	// also with an error.
+	ReturnKeyValues(ctx context.Context, group fleet.GroupID, steps []audit.ValueStep) ([]fleet.KeyID, error)
 	// CountSelected counts the keys that an act is for, exactly up to most.
 	CountSelected(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, most int) (count int, more bool, err error)
 	SelectedKeys(ctx context.Context, which fleet.KeySelection, edit fleet.KeyEdit, limit int) ([]fleet.Key, error)
@@ -61,6 +64,8 @@ type Store interface {
 	// LatestRecords are newest first, and RecordsAfter in the order in which they were written; a cursor that is too old is CodeGone.
 	LatestRecords(ctx context.Context, q fleet.RecordQuery) (latest []fleet.RequestRecord, cursor string, err error)
 	RecordsAfter(ctx context.Context, cursor string, q fleet.RecordQuery) (records []fleet.RequestRecord, next string, more bool, err error)
+	// RecordsWritten counts what was written after a revision; a negative one counts nothing.
+	RecordsWritten(ctx context.Context, after int64) (revision, count int64, err error)
 	Record(ctx context.Context, id fleet.RecordID) (fleet.RequestRecord, error)
 	Stats(ctx context.Context, q fleet.StatsQuery) (fleet.Stats, error)
 

@@ -2,6 +2,8 @@ package adminhttp
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -128,7 +130,8 @@ func (a *API) admit(call *call, method, given string) error {
 	}
 	switch {
 	case wait > 0: // the same for both, so that it tells nothing
-		return &tryLater{fleet.NewError(fleet.CodeRateLimited, "too many wrong keys came from this address; wait and try again", nil), wait}
+		seconds := int(math.Ceil(wait.Seconds())) // as in Retry-After
+		return &tryLater{fleet.NewError(fleet.CodeRateLimited, fmt.Sprintf("too many wrong keys came from this address; try again in %d s", seconds), nil), wait}
 	case right:
 		return nil
 	}
@@ -208,6 +211,7 @@ func (a *API) logout(ctx context.Context, _ *struct{}) (*cookieAnswer, error) {
 			return nil, err
 		}
 		a.live.forget(who.session.ID)
+		a.streams.wakeUp()
 	}
 	return &cookieAnswer{a.cookie(callOf(ctx), "", -1).String()}, nil
 }

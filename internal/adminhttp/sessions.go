@@ -52,6 +52,7 @@ func (a *API) endSessions(ctx context.Context, _ *struct{}) (*sessionsEnded, err
 		return nil, err
 	}
 	a.live.forgetAll()
+	a.streams.wakeUp()
 	return &sessionsEnded{SetCookie: a.cookie(callOf(ctx), "", -1).String(), Body: adminapi.SessionsEnded{Ended: ended}}, nil
 }
 
@@ -64,6 +65,7 @@ func (a *API) endSession(ctx context.Context, in *struct {
 		return nil, err
 	}
 	a.live.forget(in.ID)
+	a.streams.wakeUp()
 	if !ended {
 		return nil, fleet.NewError(fleet.CodeNotFound, "there is no such session; it may have ended", nil)
 	}

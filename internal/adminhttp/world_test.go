@@ -43,6 +43,7 @@ type world struct {
 	pools  *keypool.Pools
 	logs   *observer.ObservedLogs
 	server *httptest.Server
+	api    *adminhttp.API
 	client *adminclient.Client // with AUTH_KEY as bearer
 	// operations are worked on until the test ends.
 	operations *bulk.Service
@@ -95,6 +96,8 @@ func newWorld(t *testing.T, change ...func(*adminhttp.Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.api = api
+	running.Go(func() { _ = api.Run(ctx) }) // always nil
 	e := echo.New()
 	api.Mount(e)
 	w.server = httptest.NewServer(e)
@@ -235,6 +238,7 @@ func (w *world) KeysChanged(_ context.Context, group fleet.GroupID, added []flee
 		pool.Apply(c)
 	}
 	pool.Remove(removed...)
+	w.api.KeysChanged(group, changes...)
 }
 
 // TestKey implements adminhttp.Tester.

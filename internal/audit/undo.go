@@ -19,6 +19,8 @@ type Undo struct {
 	Order *Order `json:"order,omitempty"`
 	// Keys are the ways back of keys of one group.
 	Keys []KeyStep `json:"keys,omitempty"`
+	// Values are those that people gave to keys of one group: weights, notes and tags.
+	Values []ValueStep `json:"values,omitempty"`
 }
 
 // Change is the same fields before and after.
@@ -41,6 +43,12 @@ type KeyStep struct {
 	IDs    []fleet.KeyID  `json:"ids"`
 }
 
+// ValueStep is the same change of several keys.
+type ValueStep struct {
+	Change
+	IDs []fleet.KeyID `json:"ids"`
+}
+
 // Add takes in a further part of the same event.
 func (u *Undo) Add(part Undo) {
 	if part.Settings != nil {
@@ -52,6 +60,7 @@ func (u *Undo) Add(part Undo) {
 	if part.Order != nil {
 		u.Order = part.Order
 	}
+	u.Values = append(u.Values, part.Values...)
 	for _, step := range part.Keys {
 		same := func(s KeyStep) bool { return s.From == step.From && s.To == step.To && s.Reason == step.Reason }
 		if i := slices.IndexFunc(u.Keys, same); i >= 0 {

@@ -38,7 +38,8 @@ type Feed struct {
 	waits  func(fleet.KeyID) bool
 	log    *zap.Logger
 
-	mu       sync.Mutex                    // one reading at a time
+	mu       sync.Mutex // one reading at a time
+	observe  func(group fleet.GroupID, changed []fleet.Key)
 	again    map[fleet.KeyID]fleet.GroupID // keys to be read again, because something waited
 	waiting  chan struct{}                 // capacity 1: there are some in again
 	revision atomic.Int64
@@ -47,7 +48,7 @@ type Feed struct {
 // NewFeed makes a feed. waits tells whether a verdict on a key is on its way to the source: Writer.Waits. Nothing is
 // read before Load.
 func NewFeed(source Source, pools *Pools, waits func(fleet.KeyID) bool, log *zap.Logger) *Feed {
-	return &Feed{source: source, pools: pools, waits: waits, log: log, again: make(map[fleet.KeyID]fleet.GroupID), waiting: make(chan struct{}, 1)}
+	return &Feed{source: source, pools: pools, waits: waits, log: log, observe: func(fleet.GroupID, []fleet.Key) {}, again: make(map[fleet.KeyID]fleet.GroupID), waiting: make(chan struct{}, 1)}
 }
 
 // Revision is that of the newest change of keys that the pools have.
@@ -91,6 +92,9 @@ func (f *Feed) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the keys: %w", err)
 	}
+	for id := range f.pools.All() {
+		f.observe(id, nil)
+	}
 	f.revision.Store(revisions.Keys)
 	f.log.Info("provider keys loaded", zap.Int("keys", count), zap.Int64("revision", revisions.Keys), zap.Duration("took", time.Since(begun)))
 	return nil
@@ -120,10 +124,11 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 			return err
 		}
 		changed := slices.DeleteFunc(delta.Changed, f.leave)
-		eachGroup(changed, func(id fleet.GroupID, keys []fleet.Key) { f.pools.Ensure(id).Put(keys...) })
+		eachGroup(changed, f.put)
 		for _, gone := range delta.Deleted {
 			if pool := f.pools.Get(gone.GroupID); pool != nil {
 				pool.Remove(gone.ID)
+				f.observe(gone.GroupID, nil)
 			}
 		}
 		f.revision.Store(delta.UpTo)
@@ -135,6 +140,32 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Observe sets who is told, before Load, of the keys of a group that stand otherwise than this node knew, and, without keys, that
+// some came or went. It must be quick.
+func (f *Feed) Observe(observe func(group fleet.GroupID, changed []fleet.Key)) { f.observe = observe }
+
+// put brings the pool of a group to what was read, and tells what is new in it.
+func (f *Feed) put(group fleet.GroupID, keys []fleet.Key) {
+	pool, now := f.pools.Ensure(group), time.Now()
+	before := make(map[fleet.KeyID]fleet.Key) // keys of an import are not known, so that it stays empty
+	for i := range keys {
+		if k, known := pool.Get(keys[i].ID, now); known {
+			before[k.ID] = k
+		}
+	}
+	pool.Put(keys...)
+	var changed []fleet.Key
+	for id, was := range before {
+		is, known := pool.Get(id, now)
+		if known && (was.State != is.State || was.Reason != is.Reason || !slices.Equal(was.Cooldowns, is.Cooldowns)) {
+			changed = append(changed, is)
+		}
+	}
+	if len(changed) > 0 || len(before) < len(keys) {
+		f.observe(group, changed)
+	}
 }
 
 // leave reports whether a key is to be left alone for now. An operator's word against a key holds at once, whatever
@@ -163,7 +194,7 @@ func (f *Feed) readAgain(ctx context.Context) error {
 		case err != nil:
 			return err
 		case pool != nil:
-			pool.Put(key)
+			f.put(group, []fleet.Key{key})
 		}
 		delete(f.again, id)
 	}

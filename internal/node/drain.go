@@ -24,6 +24,7 @@ const (
 // leave makes the node unready and lets everybody know. It goes on serving whatever comes.
 func (n *node) leave() {
 	n.leaving.Store(true)
+	n.admin.Leave()       // their clients go to another node, and nobody waits for them
 	signal(n.roleChanged) // the other nodes are to see it at once
 	n.Log.Info("shutting down", zap.Int64("requests_in_flight", n.proxy.InFlight()),
 		zap.Duration("still_accepting", n.Config.ShutdownDelay), zap.Duration("budget", n.Config.GracefulShutdownTimeout))

@@ -129,6 +129,16 @@ func (n *node) resync() {
 	signal(n.staleKeys)
 }
 
+// keysRead tells of what other nodes did to keys, and operations. It implements keypool.Feed's observer.
+func (n *node) keysRead(group fleet.GroupID, changed []fleet.Key) {
+	changes := make([]fleet.KeyChange, len(changed))
+	for i := range changed {
+		k := &changed[i]
+		changes[i] = fleet.KeyChange{KeyID: k.ID, GroupID: group, State: k.State, Reason: k.Reason, Cooldowns: k.Cooldowns, At: k.UpdatedAt}
+	}
+	n.admin.KeysChanged(group, changes...)
+}
+
 func (n *node) applyVerdicts(m cluster.Message) {
 	var changes []fleet.KeyChange
 	if err := json.Unmarshal(m.Body, &changes); err != nil {
@@ -143,6 +153,7 @@ func (n *node) applyVerdicts(m cluster.Message) {
 			c.Cooldowns[i].Until = c.Cooldowns[i].Until.Add(shift)
 		}
 		n.pools.Hear(c)
+		n.admin.KeysChanged(c.GroupID, c)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gpt-load/internal/accesslog"
+	"gpt-load/internal/adminhttp"
 	"gpt-load/internal/cluster"
 	"gpt-load/internal/config"
 	"gpt-load/internal/fleet"
@@ -80,6 +81,7 @@ type node struct {
 	proxy                       *proxy.Handler
 	jobs                        *maintenance.Runner
 	operations                  *operation.Service
+	admin                       *adminhttp.API
 	server                      *http.Server
 	// endRequests ends the contexts of all requests.
 	endRequests context.CancelCauseFunc
@@ -138,6 +140,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.pools = keypool.NewPools()
 	n.journal = keypool.NewWriter(n.store, n.Log.Named("keys"))
 	n.feed = keypool.NewFeed(&n.source, n.pools, n.journal.Waits, n.Log.Named("keys"))
+	n.feed.Observe(n.keysRead)
 	n.snapshots = &snapshot.Holder{}
 	n.loader = snapshot.NewLoader(&n.source, n.snapshots, n.fingerprint, n.apply, n.Log)
 	if err := n.openRecords(); err != nil {
@@ -161,7 +164,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	}
 	n.proxy = proxy.New(proxy.Options{
 		Snapshots: n.snapshots, Pools: n.pools, Routes: n.routes, Transports: n.transports,
-		Recorder: n.records, Journal: journals{bus: n.verdicts, store: n.journal}, MaxConcurrent: n.Config.MaxConcurrentRequests,
+		Recorder: n.records, Journal: journals{n}, MaxConcurrent: n.Config.MaxConcurrentRequests,
 		ReadTimeout: n.Config.ReadTimeout, WriteTimeout: n.Config.WriteTimeout,
 		TrustedProxies: n.Config.TrustedProxies, CrossOrigin: crossOrigin, Metrics: n.metrics, AccessLog: n.accessLog, Tracer: n.tracer, Leaving: n.leaving.Load, Log: n.Log.Named("proxy"),
 	})
@@ -206,6 +209,7 @@ func (n *node) apply(_ context.Context, old, current *snapshot.Snapshot) error {
 			}
 		}
 	}
+	n.admin.ConfigurationChanged(current.Revision)
 	return nil
 }
 
@@ -247,6 +251,7 @@ func (n *node) serve(ctx context.Context, listener net.Listener) error {
 	jobs.run("verdicts for other nodes", n.verdicts.Run)
 	operations.run("operations", n.workOnOperations)
 	jobs.run("membership", n.announce)
+	jobs.run("events", n.admin.Run)
 	jobs.run("use of the database", n.announceUse)
 	n.Log.Info("ready", zap.String("address", listener.Addr().String()), zap.String("node", string(n.id)), zap.String("role", string(n.role())),
 		zap.String("version", n.Version), zap.Duration("took", time.Since(n.started)))

@@ -27,11 +27,12 @@ func (n *node) openServer() error {
 		Reloader: reloader{n}, Nodes: n, Operations: n.operations, Ready: n.checks, CheckParamPath: checkParamPath, Version: n.Version,
 		Secrets:        adminhttp.Secrets{EncryptionKey: n.Config.EncryptionKey, MetricsToken: n.Config.Metrics.Token, Weakness: config.Weakness},
 		CORS:           n.cors(),
-		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started,
+		TrustedProxies: n.Config.TrustedProxies, StartedAt: n.started, NodeName: string(n.id),
 	})
 	if err != nil {
 		return err
 	}
+	n.admin = admin
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	admin.Mount(e)
@@ -97,14 +98,15 @@ func checkParamPath(path string) error {
 }
 
 // journals hands verdicts to the other nodes, and what lasts of them to the database.
-type journals struct{ bus, store *keypool.Writer }
+type journals struct{ n *node }
 
 // Add implements proxy.Journal.
 func (j journals) Add(c fleet.KeyChange) {
-	j.bus.Add(c)
+	j.n.verdicts.Add(c)
 	if kept, lasts := keypool.Lasting(c); lasts {
-		j.store.Add(kept)
+		j.n.journal.Add(kept)
 	}
+	j.n.admin.KeysChanged(c.GroupID, c)
 }
 
 func ready(checks []adminhttp.Check) bool {
@@ -163,6 +165,7 @@ func (l livePools) KeysChanged(_ context.Context, group fleet.GroupID, added []f
 		l.n.journal.Add(change)
 	}
 	pool.Remove(removed...)
+	l.n.admin.KeysChanged(group, changes...)
 	signal(l.n.tidings.keys)
 }
 

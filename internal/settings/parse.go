@@ -75,6 +75,16 @@ func parseProxyURL(s string, into *secret.Text) error {
 	return nil
 }
 
+func parseProtocol(s string, into *string) error {
+	s = strings.TrimSpace(s)
+	switch s {
+	case "auto", "http1", "http2":
+		*into = s
+		return nil
+	}
+	return fmt.Errorf("must be auto, http1 or http2, not %q", clip(s))
+}
+
 func parseKeyList(s string, into *[]secret.Text) error {
 	seen := make(map[string]bool)
 	var keys []secret.Text

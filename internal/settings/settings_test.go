@@ -72,6 +72,7 @@ func TestNormalizeRefusals(t *testing.T) {
 		{"proxy_keys", "a b", false, "space"},
 		{"proxy_url", "gopher://user:hunter22@host", true, "scheme"},
 		{"exhausted_patterns", "no", true, "shorter"},
+		{"upstream_protocol", "http3", true, "auto, http1 or http2"},
 	} {
 		_, fault := settings.Normalize(c.name, c.value, c.group)
 		if fault == nil || !strings.Contains(fault.Message, c.says) {

@@ -87,6 +87,8 @@ var table = []Descriptor{
 		func(v *Values) *int { return &v.MaxIdleConnsPerHost }),
 	overridable(secretText("proxy_url", "connections", "Outgoing proxy: http, https or socks5 URL, with credentials if needed. Empty takes HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
 		func(v *Values, s string) error { return parseProxyURL(s, &v.ProxyURL) })),
+	overridable(text("upstream_protocol", "connections", "auto", "HTTP version for https upstreams: auto, http1 or http2. auto asks by HTTP/1.1, which costs less CPU, and those that refuse it by HTTP/2; http2 saves connections and takes HTTP/1.1 where nothing else is offered. http upstreams get HTTP/1.1.",
+		func(v *Values, s string) error { return parseProtocol(s, &v.UpstreamProtocol) })),
 
 	count("blacklist_threshold", "keys", 3, 0, 1000, true, "Consecutive counted failures that make a key invalid. 0 means never.",
 		func(v *Values) *int { return &v.BlacklistThreshold }),

@@ -23,6 +23,7 @@ type Values struct {
 	MaxIdleConns          int
 	MaxIdleConnsPerHost   int
 	ProxyURL              secret.Text // http, https or socks5 URL, may carry credentials; empty means none
+	UpstreamProtocol      string      // auto, http1 or http2
 
 	MaxRetries          int
 	BlacklistThreshold  int // counted failures that make a key invalid; 0 means never

@@ -82,7 +82,7 @@ func compileGroup(g fleet.Group, system map[string]string, fingerprint func(secr
 			ConnectTimeout: values.ConnectTimeout, IdleConnTimeout: values.IdleConnTimeout,
 			ResponseHeaderTimeout: values.ResponseHeaderTimeout,
 			MaxIdleConns:          values.MaxIdleConns, MaxIdleConnsPerHost: values.MaxIdleConnsPerHost,
-			ProxyURL: values.ProxyURL,
+			ProxyURL: values.ProxyURL, Protocol: upstream.Protocol(values.UpstreamProtocol),
 		},
 		Rules: compileRules(g.HeaderRules),
 		keys:  make(digests),

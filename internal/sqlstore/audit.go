@@ -135,6 +135,14 @@ func whyNot(e *audit.Event) string {
 	case e.Kind == audit.KeysAdded || e.Kind == audit.GroupCreated || e.Kind == audit.GroupCopied:
 		return "what was added is not taken away by an undo; delete it"
 	}
+	switch e.Kind {
+	case audit.OperationStarted, audit.OperationEnded, audit.OperationCanceled:
+		return "what an operation did is not put back by an undo; begin one that does the opposite"
+	case audit.KeysRestsEnded:
+		return "rests that were ended are not put back; disable the keys to keep them out"
+	case audit.SessionClosed, audit.SessionsEnded:
+		return "a session that ended is over; log in again"
+	}
 	return "an event of the kind " + string(e.Kind) + " changed nothing that could be put back"
 }
 

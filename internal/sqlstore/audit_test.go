@@ -26,6 +26,7 @@ func testAudit(t *testing.T, open opener) {
 	t.Run("Verdicts", func(t *testing.T) { testAuditVerdicts(t, open(t)) })
 	t.Run("Flood", func(t *testing.T) { testAuditFlood(t, open(t)) })
 	t.Run("Undo", func(t *testing.T) { testAuditUndo(t, open(t)) })
+	t.Run("UndoValues", func(t *testing.T) { testAuditUndoValues(t, open(t)) })
 	t.Run("UndoAtOnce", func(t *testing.T) { testAuditUndoAtOnce(t, open(t)) })
 	t.Run("Operations", func(t *testing.T) { testAuditOperations(t, open(t)) })
 	t.Run("Pages", func(t *testing.T) { testAuditPages(t, open(t)) })
@@ -327,6 +328,53 @@ func testAuditUndo(t *testing.T, s *sqlstore.Store) {
 	}
 	_, err = s.SaveSettings(audit.WithUndo(ctx, audit.NewID(time.Now())), map[string]string{"max_retries": "3"}, nil)
 	wantCode(t, err, fleet.CodeNotFound)
+}
+
+// testAuditUndoValues gives keys back what they had before an edit; what somebody set since stays, and what is deleted stays so.
+func testAuditUndoValues(t *testing.T, s *sqlstore.Store) {
+	ctx := audit.WithActor(t.Context(), admin)
+	g := addGroup(t, s, standard("g"))
+	keys, _ := must2(s.AddKeys(ctx, g.ID, texts("sk", 1200), false))(t) // more than one portion
+	ids := keyIDs(keys)
+	set := func(edit fleet.KeyEdit, which ...fleet.KeyID) {
+		t.Helper()
+		edit.Act = fleet.ActSet
+		if err := s.EditKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: which}, edit, func(fleet.KeysEdited) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, heavy, light := "of the first order", 7, 3
+	set(fleet.KeyEdit{Notes: &first, AddTags: []string{"old", "paid"}}, ids[:2]...)
+	set(fleet.KeyEdit{Weight: &heavy, AddTags: []string{"new"}, RemoveTags: []string{"old"}}, ids...)
+	edited := latest(t, s, audit.KeysEdited)
+	if edited.Count != 1200 || !edited.Undoable || string(edited.After["weight"]) != "7" {
+		t.Fatalf("edited %+v", edited)
+	}
+	set(fleet.KeyEdit{Weight: &light}, ids[5])
+	if one := latest(t, s, audit.KeysEdited); string(one.Before["weight"]) != "7" || string(one.After["weight"]) != "3" || one.NounID != fmt.Sprint(ids[5]) {
+		t.Errorf("one key: %+v", one)
+	}
+	if err := s.EditKeys(ctx, fleet.KeySelection{Group: g.ID, IDs: ids[6:7]}, fleet.KeyEdit{Act: fleet.ActDelete}, func(fleet.KeysEdited) {}); err != nil {
+		t.Fatal(err)
+	}
+	_, undo := must2(s.AuditUndo(ctx, edited.ID))(t)
+	returned := must(s.ReturnKeyValues(audit.WithUndo(ctx, edited.ID), g.ID, undo.Values))(t)
+	if len(returned) != 1198 || slices.Contains(returned, ids[5]) || slices.Contains(returned, ids[6]) {
+		t.Errorf("%d keys went back", len(returned))
+	}
+	for i, want := range map[int]fleet.Key{0: {Weight: 1, Notes: first, Tags: []string{"old", "paid"}}, 3: {Weight: 1}, 5: {Weight: light, Tags: []string{"new"}}, 1199: {Weight: 1}} {
+		k := must(s.Key(ctx, ids[i]))(t)
+		if k.Weight != want.Weight || k.Notes != want.Notes || !slices.Equal(k.Tags, want.Tags) {
+			t.Errorf("key %d has weight %d, notes %q, tags %v", i, k.Weight, k.Notes, k.Tags)
+		}
+	}
+	by := latest(t, s, audit.KeysEdited)
+	if by.UndoOf != edited.ID || by.Count != 1198 || by.Undoable {
+		t.Errorf("the undo is %+v", by)
+	}
+	if again := must(s.ReturnKeyValues(ctx, g.ID, undo.Values))(t); len(again) != 0 {
+		t.Errorf("%d keys went back twice", len(again))
+	}
 }
 
 // testAuditUndoAtOnce lets several people undo the same event at the same moment.

@@ -55,29 +55,6 @@ func (s *Store) recordReset(ctx context.Context, tx bun.Tx, a *act, rows []keyRo
 	return s.record(ctx, tx, a, int64(len(rows)), nil, nil)
 }
 
-// recordSet writes that an act set what belongs to keys, of which n changed.
-func (s *Store) recordSet(ctx context.Context, tx bun.Tx, a *act, rows []keyRow, edit fleet.KeyEdit, n int) error {
-	if !a.stored && n > 0 {
-		a.event.After = audit.Fields{}
-		if edit.Weight != nil {
-			a.event.After["weight"] = audit.Raw(*edit.Weight)
-		}
-		if edit.Notes != nil {
-			a.event.After["notes"] = audit.Raw(clean(*edit.Notes, maxKeyNotes))
-		}
-		if len(edit.AddTags) > 0 {
-			a.event.After["add_tags"] = audit.Raw(edit.AddTags)
-		}
-		if len(edit.RemoveTags) > 0 {
-			a.event.After["remove_tags"] = audit.Raw(edit.RemoveTags)
-		}
-		if err := s.nameKeys(ctx, tx, a, rows); err != nil {
-			return err
-		}
-	}
-	return s.record(ctx, tx, a, int64(n), nil, nil)
-}
-
 // nameKeys names an act after its only key, or after the group of several.
 func (s *Store) nameKeys(ctx context.Context, tx bun.Tx, a *act, rows []keyRow) error {
 	if len(rows) == 1 {

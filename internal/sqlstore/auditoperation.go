@@ -3,10 +3,13 @@ package sqlstore
 import (
 	"context"
 	"encoding/json"
+	"reflect"
+	"strings"
 
 	"github.com/uptrace/bun"
 
 	"gpt-load/internal/audit"
+	"gpt-load/internal/fleet"
 	"gpt-load/internal/operation"
 )
 
@@ -27,8 +30,9 @@ func (s *Store) recordOperation(ctx context.Context, tx bun.Tx, kind audit.Kind,
 	a.event.After = audit.Fields{"kind": audit.Raw(row.Kind)}
 	switch kind {
 	case audit.OperationStarted:
-		if json.Valid([]byte(row.Options)) {
-			a.event.After["options"] = json.RawMessage(row.Options)
+		var options operation.Options
+		if json.Unmarshal([]byte(row.Options), &options) == nil {
+			a.event.After["options"] = audit.Raw(shownOptions(&options))
 		}
 	case audit.OperationEnded:
 		a.event.After["state"], a.event.After["done"] = audit.Raw(row.State), audit.Raw(row.Done)
@@ -38,4 +42,46 @@ func (s *Store) recordOperation(ctx context.Context, tx bun.Tx, kind audit.Kind,
 		a.event.Reason = row.Error
 	}
 	return s.record(ctx, tx, a, 1, nil, nil)
+}
+
+// shownOptions are those that an operation has, by the names of the admin API.
+func shownOptions(o *operation.Options) map[string]any {
+	shown := shownEdit(o.Edit)
+	options := make(map[string]any, len(shown))
+	for name, value := range shown {
+		options[name] = value
+	}
+	from := ""
+	if o.From != 0 {
+		from = idText(int64(o.From))
+	}
+	putSet(options, map[string]any{
+		"format": o.Format, "disabled": o.Disabled, "state": o.State, "from_group_id": from, "per_second": o.PerSecond, "action": o.Edit.Act, "model": o.Edit.Model,
+	})
+	if o.Filter != nil {
+		filter := make(map[string]any)
+		putSet(filter, map[string]any{
+			"state": joined(o.Filter.States), "reason": o.Filter.Reason, "notes": o.Filter.Notes, "tag": o.Filter.Tag, "created_from": o.Filter.CreatedFrom,
+			"created_to": o.Filter.CreatedTo, "used_from": o.Filter.UsedFrom, "used_to": o.Filter.UsedTo, "never_used": o.Filter.NeverUsed,
+		})
+		options["filter"] = filter
+	}
+	return options
+}
+
+// putSet adds those of some values that are not zero.
+func putSet(to, values map[string]any) {
+	for name, value := range values {
+		if !reflect.ValueOf(value).IsZero() {
+			to[name] = value
+		}
+	}
+}
+
+func joined(states []fleet.KeyState) string {
+	words := make([]string, len(states))
+	for i, state := range states {
+		words[i] = string(state)
+	}
+	return strings.Join(words, ",")
 }

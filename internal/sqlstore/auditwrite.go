@@ -48,6 +48,10 @@ func (s *Store) record(ctx context.Context, tx bun.Tx, a *act, n int64, undo *au
 	if n == 0 {
 		return nil
 	}
+	undoing := audit.UndoingOf(ctx)
+	if undoing != nil {
+		undo = nil // an undo is not undone
+	}
 	if a.stored {
 		q := tx.NewUpdate().Model((*auditRow)(nil)).Set("count = count + ?", n).Where("id = ?", a.event.ID[:])
 		if undo != nil {
@@ -56,7 +60,7 @@ func (s *Store) record(ctx context.Context, tx bun.Tx, a *act, n int64, undo *au
 		if _, err := q.Exec(ctx); err != nil {
 			return err
 		}
-	} else if err := s.insertAct(ctx, tx, a, undo != nil); err != nil {
+	} else if err := s.insertAct(ctx, tx, a, undoing, undo != nil); err != nil {
 		return err
 	}
 	if undo == nil {
@@ -66,12 +70,12 @@ func (s *Store) record(ctx context.Context, tx bun.Tx, a *act, n int64, undo *au
 	return s.insertUndo(ctx, tx, a.event.ID, a.parts, undo, box)
 }
 
-func (s *Store) insertAct(ctx context.Context, tx bun.Tx, a *act, undoable bool) error {
+func (s *Store) insertAct(ctx context.Context, tx bun.Tx, a *act, undoing *audit.Undoing, undoable bool) error {
 	e := &a.event
 	e.At = now()
 	e.ID, e.Count, e.Undoable = audit.NewID(timeOf(s.stamp(e.At))), a.counted, undoable
-	if undoing := audit.UndoingOf(ctx); undoing != nil {
-		e.UndoOf, e.Undoable = undoing.Of, false
+	if undoing != nil {
+		e.UndoOf = undoing.Of
 		if err := claimUndo(ctx, tx, undoing, e.ID); err != nil {
 			return err
 		}

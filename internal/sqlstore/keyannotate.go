@@ -12,34 +12,49 @@ import (
 	"gpt-load/internal/keyfile"
 )
 
-// annotate sets weight, notes and tags of keys, and tells which ones it changed. A key that would have too many tags is CodeInvalid.
-func (s *Store) annotate(ctx context.Context, tx bun.Tx, rows []keyRow, edit fleet.KeyEdit, revision int64) (done fleet.KeysEdited, err error) {
-	var args []any
+// annotated returns those keys that an edit gives another weight, other notes or tags, as they are then. A key that would have too
+// many tags is CodeInvalid.
+func annotated(rows []keyRow, edit fleet.KeyEdit) (after []keyRow, err error) {
 	for i := range rows {
-		r := &rows[i]
-		weight, notes, tags := r.Weight, r.Notes, r.Tags
+		r := rows[i]
 		if edit.Weight != nil {
-			weight = *edit.Weight
+			r.Weight = *edit.Weight
 		}
 		if edit.Notes != nil {
-			notes = clean(*edit.Notes, maxKeyNotes)
+			r.Notes = clean(*edit.Notes, maxKeyNotes)
 		}
 		if len(edit.AddTags)+len(edit.RemoveTags) > 0 {
-			if tags, err = retagged(r, edit); err != nil {
-				return fleet.KeysEdited{}, err
+			if r.Tags, err = retagged(&r, edit); err != nil {
+				return nil, err
 			}
 		}
-		if weight != r.Weight || notes != r.Notes || tags != r.Tags {
-			args = append(args, r.ID, weight, notes, tags, revision)
-			done.Set = append(done.Set, fleet.KeyID(r.ID))
+		if r.Weight != rows[i].Weight || r.Notes != rows[i].Notes || r.Tags != rows[i].Tags {
+			after = append(after, r)
 		}
 	}
-	if len(done.Set) == 0 {
-		return done, nil
+	return after, nil
+}
+
+// setValues stores weight, notes and tags of keys.
+func (s *Store) setValues(ctx context.Context, tx bun.Tx, after []keyRow, revision int64) error {
+	if len(after) == 0 {
+		return nil
 	}
-	statement := s.dialect.updateEach("provider_keys", []string{"id"}, []string{"weight", "notes", "tags", "revision"}, len(done.Set), "1 = 1")
-	_, err = tx.NewRaw(statement, args...).Exec(ctx)
-	return done, err
+	var args []any
+	for i := range after {
+		args = append(args, after[i].ID, after[i].Weight, after[i].Notes, after[i].Tags, revision)
+	}
+	statement := s.dialect.updateEach("provider_keys", []string{"id"}, []string{"weight", "notes", "tags", "revision"}, len(after), "1 = 1")
+	_, err := tx.NewRaw(statement, args...).Exec(ctx)
+	return err
+}
+
+func rowIDs(rows []keyRow) []fleet.KeyID {
+	ids := make([]fleet.KeyID, len(rows))
+	for i := range rows {
+		ids[i] = fleet.KeyID(rows[i].ID)
+	}
+	return ids
 }
 
 // retagged is the stored form of a key's tags with some more and without some others.

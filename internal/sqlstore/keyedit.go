@@ -207,11 +207,15 @@ func (s *Store) edit(ctx context.Context, tx bun.Tx, act *act, which fleet.KeySe
 		}
 		return s.resetCooldowns(ctx, tx, rows, edit.Model, now(), revision)
 	case fleet.ActSet:
-		done, err = s.annotate(ctx, tx, rows, edit, revision)
+		after, err := annotated(rows, edit)
 		if err == nil && act != nil {
-			err = s.recordSet(ctx, tx, act, rows, edit, len(done.Set))
+			err = s.recordValues(ctx, tx, act, rows, after, shownEdit(edit))
 		}
-		return done, err
+		if err != nil {
+			return done, err
+		}
+		done.Set = rowIDs(after)
+		return done, s.setValues(ctx, tx, after, revision)
 	}
 	state, reason := fleet.KeyActive, ""
 	if edit.Act == fleet.ActDisable {

@@ -17,6 +17,26 @@ func testRecordTail(t *testing.T, open opener) {
 	t.Run("Order", func(t *testing.T) { testTailOrder(t, open(t)) })
 	t.Run("Concurrent", func(t *testing.T) { testTailConcurrent(t, open(t)) })
 	t.Run("Gone", func(t *testing.T) { testTailGone(t, open(t)) })
+	t.Run("Written", func(t *testing.T) { testRecordsWritten(t, open(t)) })
+}
+
+// testRecordsWritten counts what was written since a look, and a batch that came twice once.
+func testRecordsWritten(t *testing.T, s *sqlstore.Store) {
+	write(t, s, 1, record(100), record(200))
+	first, count := must2(s.RecordsWritten(t.Context(), -1))(t)
+	if count != 0 {
+		t.Errorf("the first look counts %d", count)
+	}
+	write(t, s, 2, record(300), record(400), record(500))
+	write(t, s, 2, record(300), record(400), record(500))
+	write(t, s, 3, record(600))
+	second, count := must2(s.RecordsWritten(t.Context(), first))(t)
+	if count != 4 || second <= first {
+		t.Errorf("%d written between revisions %d and %d", count, first, second)
+	}
+	if third, count := must2(s.RecordsWritten(t.Context(), second))(t); count != 0 || third != second {
+		t.Errorf("%d written between revisions %d and %d", count, second, third)
+	}
 }
 
 // testTailOrder follows batches whose records began long before those that were written earlier.

@@ -47,6 +47,9 @@ func newDialer(c TransportConfig, o Options, sessions tls.ClientSessionCache) *d
 		MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs, ClientSessionCache: sessions,
 		NextProtos: []string{"h2", "http/1.1"},
 	}
+	if c.Protocol == ProtocolHTTP1 {
+		d.tls.NextProtos = []string{"http/1.1"}
+	}
 	d.toProxy = net.Dialer{KeepAlive: keepAlivePeriod, Resolver: o.Resolver}
 	d.toUpstream = d.toProxy
 	if o.BlockPrivate {
@@ -94,6 +97,37 @@ func (d *dialer) dialTLS(ctx context.Context, _, address string) (net.Conn, erro
 	return d.handshake(ctx, conn, address, d.tls.NextProtos)
 }
 
+// dialRoute connects for http1.
+func (d *dialer) dialRoute(ctx context.Context, to route) (*link, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	if to.relay != nil {
+		return d.toRelay(ctx, to.relay)
+	}
+	address, scheme := to.address(), "http"
+	if to.secured {
+		scheme = "https"
+	}
+	conn, err := d.connect(ctx, scheme, address)
+	if err != nil {
+		return nil, err
+	}
+	if to.secured {
+		return d.secure(ctx, newLink(conn), address)
+	}
+	return newLink(conn), nil
+}
+
+// secure puts TLS for HTTP/1.1 on a link.
+func (d *dialer) secure(ctx context.Context, below *link, address string) (*link, error) {
+	below.records.counted = true
+	secured, err := d.handshake(ctx, below, address, []string{"http/1.1"})
+	if err != nil {
+		return nil, err
+	}
+	return &link{Conn: secured, below: below}, nil
+}
+
 // dialProxy connects to the proxy of relayed requests.
 func (d *dialer) dialProxy(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
@@ -136,32 +170,48 @@ func (d *dialer) throughSOCKS(ctx context.Context, via *url.URL, address string)
 		password, _ := via.User.Password()
 		auth = &proxy.Auth{User: via.User.Username(), Password: password}
 	}
-	socks, err := proxy.SOCKS5("tcp", hostWithPort(via.Host, "1080"), auth, &d.toProxy)
+	proxyAddress := hostWithPort(via.Host, "1080")
+	socks, err := proxy.SOCKS5("tcp", proxyAddress, auth, &d.toProxy)
 	if err != nil {
 		return nil, d.failed(address, "SOCKS5 proxy", err)
 	}
-	conn, err := socks.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
+	conn, err := d.toProxy.DialContext(ctx, "tcp", proxyAddress)
 	if err != nil {
+		return nil, d.failed(address, "SOCKS5 proxy", err)
+	}
+	// On a connection of ours: what DialContext gives hides the socket.
+	on := socks.(interface {
+		DialWithConn(ctx context.Context, conn net.Conn, network, address string) (net.Addr, error)
+	})
+	if _, err := on.DialWithConn(ctx, conn, "tcp", address); err != nil {
+		_ = conn.Close()
 		return nil, d.failed(address, "SOCKS5 proxy", err)
 	}
 	return conn, nil
 }
 
-// throughHTTP opens a tunnel with CONNECT (RFC 9110 section 9.3.6).
-func (d *dialer) throughHTTP(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
+// toRelay connects to an http or https proxy.
+func (d *dialer) toRelay(ctx context.Context, via *url.URL) (*link, error) {
 	port := "80"
 	if via.Scheme == "https" {
 		port = "443"
 	}
-	proxyAddress := hostWithPort(via.Host, port)
-	conn, err := d.toProxy.DialContext(ctx, "tcp", proxyAddress)
+	address := hostWithPort(via.Host, port)
+	conn, err := d.toProxy.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, d.failed(address, "proxy", err)
 	}
 	if via.Scheme == "https" {
-		if conn, err = d.handshake(ctx, conn, proxyAddress, []string{"http/1.1"}); err != nil {
-			return nil, err
-		}
+		return d.secure(ctx, newLink(conn), address)
+	}
+	return newLink(conn), nil
+}
+
+// throughHTTP opens a tunnel with CONNECT (RFC 9110 section 9.3.6).
+func (d *dialer) throughHTTP(ctx context.Context, via *url.URL, address string) (net.Conn, error) {
+	conn, err := d.toRelay(ctx, via)
+	if err != nil {
+		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err = openTunnel(conn, via, address)
@@ -187,9 +237,7 @@ func openTunnel(conn net.Conn, via *url.URL, address string) error {
 	}
 	request.Header.Set("User-Agent", "") // none
 	if via.User != nil {
-		password, _ := via.User.Password()
-		credentials := base64.StdEncoding.EncodeToString([]byte(via.User.Username() + ":" + password))
-		request.Header.Set("Proxy-Authorization", "Basic "+credentials)
+		request.Header.Set("Proxy-Authorization", credentials(via.User))
 	}
 	if err := request.Write(conn); err != nil {
 		return err
@@ -208,6 +256,12 @@ func openTunnel(conn net.Conn, via *url.URL, address string) error {
 	return nil
 }
 
+// credentials are those of a proxy's URL as a header carries them (RFC 7617).
+func credentials(user *url.Userinfo) string {
+	password, _ := user.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+}
+
 // handshake puts TLS on a connection and closes it when that does not work.
 func (d *dialer) handshake(ctx context.Context, conn net.Conn, address string, protocols []string) (net.Conn, error) {
 	host, _, err := net.SplitHostPort(address)
@@ -217,6 +271,7 @@ func (d *dialer) handshake(ctx context.Context, conn net.Conn, address string, p
 	c := d.tls.Clone()
 	c.ServerName = strings.TrimSuffix(host, ".")
 	c.NextProtos = protocols
+	c.DynamicRecordSizingDisabled = true // it is for pages that render in parts; a request is of use when it is whole
 	secured := tls.Client(conn, c)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()

@@ -95,7 +95,7 @@ func TestPrivateUpstreamsAreBlockedBeforeTheProxy(t *testing.T) {
 		t.Errorf("relayed: %s", got)
 	}
 	for _, proxy := range proxies[1:] {
-		if got := mustGet(t, through(t, proxy, o), "https://example.com/x"); got != "HTTP/2.0 /x" {
+		if got := mustGet(t, through(t, proxy, o), "https://example.com/x"); got != "HTTP/1.1 /x" {
 			t.Errorf("tunnelled: %s", got)
 		}
 	}

@@ -36,13 +36,23 @@ func TestHTTPProxies(t *testing.T) {
 		if got := mustGet(t, rt, "http://upstream.example/x?y"); got != "HTTP/1.1 /x?y" {
 			t.Errorf("relayed: %s", got)
 		}
-		if got := relay.all(); !slices.Equal(got, []string{"GET http://upstream.example/x?y"}) {
+		request := post(t.Context(), "http://other.example/x", "body", true, true)
+		if got, err := converse(t, rt, request); got != "HTTP/1.1 /x" || err != nil {
+			t.Errorf("relayed: %s, %v", got, err)
+		}
+		if got := relay.all(); !slices.Equal(got, []string{"GET http://upstream.example/x?y", "POST http://other.example/x"}) {
 			t.Errorf("the proxy saw %v", got)
+		}
+		if n := relay.connections(); n != 1 {
+			t.Errorf("%d connections to the proxy for two requests", n)
+		}
+		if request.URL.Opaque != "" || request.Header["Proxy-Authorization"] != nil {
+			t.Error("the request was changed")
 		}
 		// The certificate of httptest names example.com.
 		rt = through(t, withUser(tunnelServer.URL, proxyUserinfo), o)
 		for range 2 {
-			if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/2.0 /x" {
+			if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/1.1 /x" {
 				t.Errorf("tunnelled: %s", got)
 			}
 		}
@@ -89,7 +99,7 @@ func TestSOCKSProxies(t *testing.T) {
 		t.Errorf("plain: %s", got)
 	}
 	rt = through(t, "socks5h://"+proxyUserinfo+forSecured.listener.Addr().String(), o)
-	if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/2.0 /x" {
+	if got := mustGet(t, rt, "https://example.com/x"); got != "HTTP/1.1 /x" {
 		t.Errorf("secured: %s", got)
 	}
 	if got := append(forPlain.all(), forSecured.all()...); !slices.Equal(got, []string{"upstream.example:80", "example.com:443"}) {

@@ -2,19 +2,28 @@ package upstream_test
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"gpt-load/internal/upstream"
 )
 
 // peer is an upstream that sends bytes as a test wrote them down, well formed or not.
 type peer struct {
 	listener net.Listener
+	scheme   string
 	behave   func(*visit)
 	wg       sync.WaitGroup
 
@@ -41,9 +50,44 @@ type visit struct {
 }
 
 // startPeer serves each request of each connection with behave, until it says that it is over.
-func startPeer(t *testing.T, behave func(*visit)) *peer {
+func startPeer(t testing.TB, behave func(*visit)) *peer {
 	t.Helper()
-	p := &peer{listener: listen(t), behave: behave}
+	return startPeerOver(t, "http", behave)
+}
+
+// identity is the certificate of peers over TLS, and of those who trust it.
+var identity = sync.OnceValues(func() (*tls.Config, upstream.Options) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"upstream.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	known := x509.NewCertPool()
+	known.AddCert(certificate)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, upstream.Options{RootCAs: known} //nolint:gosec // the default is TLS 1.2
+})
+
+// trusting are options under which peers over TLS are believed.
+func trusting() upstream.Options {
+	_, o := identity()
+	return o
+}
+
+// startPeerOver is startPeer for "http" or "https".
+func startPeerOver(t testing.TB, scheme string, behave func(*visit)) *peer {
+	t.Helper()
+	p := &peer{listener: listen(t), scheme: scheme, behave: behave}
 	p.wg.Go(func() {
 		for {
 			conn, err := p.listener.Accept()
@@ -51,9 +95,13 @@ func startPeer(t *testing.T, behave func(*visit)) *peer {
 				return
 			}
 			p.mu.Lock()
-			p.conns = append(p.conns, conn)
+			p.conns = append(p.conns, conn) // the socket: TLS would wait for its own end
 			number := len(p.conns)
 			p.mu.Unlock()
+			if scheme == "https" {
+				config, _ := identity()
+				conn = tls.Server(conn, config)
+			}
 			p.wg.Go(func() { p.serve(conn, number) })
 		}
 	})
@@ -81,7 +129,7 @@ func (p *peer) serve(conn net.Conn, number int) {
 }
 
 func (p *peer) address() string { return p.listener.Addr().String() }
-func (p *peer) url() string     { return "http://" + p.address() }
+func (p *peer) url() string     { return p.scheme + "://" + p.address() }
 
 // requests are all that were read so far.
 func (p *peer) requests() []received {
@@ -124,9 +172,17 @@ func (v *visit) send(text string) { _, _ = io.WriteString(v, text) }
 
 // reset ends the connection with RST instead of FIN.
 func (v *visit) reset() {
-	_ = v.Conn.(*net.TCPConn).SetLinger(0)
-	_ = v.Close()
+	_ = v.tcp().SetLinger(0)
+	_ = v.tcp().Close()
 	v.over = true
+}
+
+// tcp is the socket.
+func (v *visit) tcp() *net.TCPConn {
+	if secured, ok := v.Conn.(*tls.Conn); ok {
+		return secured.NetConn().(*net.TCPConn)
+	}
+	return v.Conn.(*net.TCPConn)
 }
 
 // awaitEnd waits until the other side has closed, and reports whether it did within the test's patience.
@@ -140,14 +196,6 @@ func (v *visit) awaitEnd() bool {
 // answer is a simple complete answer.
 func answerOf(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-}
-
-// setWriteBuffer bounds what the kernel takes of a connection's writes.
-func setWriteBuffer(conn net.Conn, bytes int) {
-	if held, ok := conn.(interface{ Unwrap() net.Conn }); ok {
-		conn = held.Unwrap()
-	}
-	_ = conn.(*net.TCPConn).SetWriteBuffer(bytes)
 }
 
 // last is the last request that came on a connection.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,12 +36,20 @@ const (
 type seen struct {
 	mu       sync.Mutex
 	requests []string
+	clients  []string // addresses that the requests came from: one for each connection
 }
 
 func (s *seen) add(r string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)
+}
+
+// connections counts those on which requests came.
+func (s *seen) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(slices.Compact(slices.Sorted(slices.Values(s.clients))))
 }
 
 func (s *seen) all() []string {
@@ -59,6 +68,9 @@ type httpProxy struct {
 
 func (p *httpProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.add(r.Method + " " + r.RequestURI)
+	p.mu.Lock()
+	p.clients = append(p.clients, r.RemoteAddr)
+	p.mu.Unlock()
 	want := "Basic " + base64.StdEncoding.EncodeToString([]byte(proxyUser+":"+proxyPassword))
 	if r.Header.Get("Proxy-Authorization") != want {
 		w.WriteHeader(http.StatusProxyAuthRequired)
@@ -223,7 +235,7 @@ func readN(r io.Reader, n int, counted bool) ([]byte, error) {
 	return rest, err
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -24,17 +24,29 @@ type TransportConfig struct {
 	MaxIdleConns          int
 	MaxIdleConnsPerHost   int
 	ProxyURL              secret.Text // http, https or socks5; empty takes Options.EnvProxy
+	Protocol              Protocol
 }
+
+// Protocol chooses the version of HTTP for https upstreams. Others are asked by HTTP/1.1.
+type Protocol string
+
+// The protocols; doc.go tells what ProtocolAuto does, and the empty string is the same.
+const (
+	ProtocolAuto  Protocol = "auto"
+	ProtocolHTTP1 Protocol = "http1"
+	ProtocolHTTP2 Protocol = "http2"
+)
 
 // transportKey is a TransportConfig to compare by.
 type transportKey struct {
 	connect, idle, header time.Duration
 	conns, connsPerHost   int
 	proxyURL              string
+	protocol              Protocol
 }
 
 func (c TransportConfig) key() transportKey {
-	return transportKey{c.ConnectTimeout, c.IdleConnTimeout, c.ResponseHeaderTimeout, c.MaxIdleConns, c.MaxIdleConnsPerHost, c.ProxyURL.Reveal()}
+	return transportKey{c.ConnectTimeout, c.IdleConnTimeout, c.ResponseHeaderTimeout, c.MaxIdleConns, c.MaxIdleConnsPerHost, c.ProxyURL.Reveal(), c.Protocol}
 }
 
 // Options hold for all transports of a process.
@@ -116,9 +128,11 @@ type transport struct {
 	// relayed hands plain http requests to an http proxy in absolute form, as RFC 9112 section 3.2.2 asks.
 	// Many proxies refuse to tunnel to port 80.
 	relayed *http.Transport
-	// plain is the short way for http upstreams.
-	plain  *plain
-	dialer *dialer
+	// http1 is the short way for requests whose body is in memory.
+	http1    *http1
+	dialer   *dialer
+	protocol Protocol
+	only2    sync.Map // hosts that refused HTTP/1.1
 }
 
 const (
@@ -136,6 +150,7 @@ func newTransport(c TransportConfig, o Options, sessions tls.ClientSessionCache)
 	direct.DialContext = d.dialPlain
 	direct.DialTLSContext = d.dialTLS
 	direct.TLSClientConfig = d.tls.Clone()
+	direct.ForceAttemptHTTP2 = c.Protocol != ProtocolHTTP1
 
 	relayed := newHTTPTransport(c)
 	relayed.DialContext = d.dialProxy
@@ -143,11 +158,11 @@ func newTransport(c TransportConfig, o Options, sessions tls.ClientSessionCache)
 	relayed.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	relayed.ForceAttemptHTTP2 = false
 	relayed.Proxy = func(r *http.Request) (*url.URL, error) { return d.proxyFor(r.URL.Scheme, r.URL.Host) }
-	short := &plain{
-		dial: d.dialPlain, headerTimeout: c.ResponseHeaderTimeout,
-		idle: idlePool{timeout: c.IdleConnTimeout, most: c.MaxIdleConns, mostAHost: c.MaxIdleConnsPerHost},
+	short := &http1{
+		dial: d.dialRoute, headerTimeout: c.ResponseHeaderTimeout,
+		idle: idlePool{timeout: c.IdleConnTimeout, most: c.MaxIdleConns, mostARoute: c.MaxIdleConnsPerHost},
 	}
-	return &transport{direct: direct, relayed: relayed, plain: short, dialer: d}
+	return &transport{direct: direct, relayed: relayed, http1: short, dialer: d, protocol: c.Protocol}
 }
 
 // newHTTPTransport keeps net/http's buffers of 4 KiB each way. Larger ones were measured to gain nothing for bodies
@@ -169,14 +184,17 @@ func newHTTPTransport(c TransportConfig) *http.Transport {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "https" {
+		return t.secured(r)
+	}
 	if r.URL.Scheme != "http" {
-		return t.direct.RoundTrip(r)
+		return t.direct.RoundTrip(r) // which says what it thinks of it
 	}
 	proxy, err := t.dialer.proxyFor("http", r.URL.Host)
-	if err == nil && proxy == nil && t.plain.takes(r) {
-		return t.plain.roundTrip(r)
-	}
 	if err == nil && (proxy == nil || isSOCKS(proxy)) {
+		if t.http1.takes(r) {
+			return t.http1.roundTrip(r, route{host: r.URL.Host})
+		}
 		return t.direct.RoundTrip(r)
 	}
 	if err == nil {
@@ -188,7 +206,30 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	if t.http1.takes(r) {
+		return t.http1.roundTrip(r, route{relay: proxy})
+	}
 	return t.relayed.RoundTrip(inAbsoluteForm(r))
+}
+
+// secured sends a request over TLS. What http1 does not take goes over net/http, which offers the server all versions
+// that the setting allows.
+func (t *transport) secured(r *http.Request) (*http.Response, error) {
+	if t.protocol == ProtocolHTTP2 || !t.http1.takes(r) {
+		return t.direct.RoundTrip(r)
+	}
+	if t.protocol == ProtocolHTTP1 {
+		return t.http1.roundTrip(r, route{secured: true, host: r.URL.Host})
+	}
+	if _, known := t.only2.Load(r.URL.Host); known {
+		return t.direct.RoundTrip(r)
+	}
+	response, err := t.http1.roundTrip(r, route{secured: true, host: r.URL.Host})
+	if err != nil && refusesHTTP1(err) {
+		t.only2.Store(r.URL.Host, nil)
+		return t.direct.RoundTrip(r)
+	}
+	return response, err
 }
 
 // inAbsoluteForm completes a request whose path is kept byte for byte in URL.Opaque: net/http writes that as it is.
@@ -206,5 +247,5 @@ func inAbsoluteForm(r *http.Request) *http.Request {
 func (t *transport) closeIdle() {
 	t.direct.CloseIdleConnections()
 	t.relayed.CloseIdleConnections()
-	t.plain.idle.close()
+	t.http1.idle.close()
 }

@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
@@ -177,14 +178,35 @@ func TestRequestsPassAsTheyAre(t *testing.T) {
 
 func TestProtocols(t *testing.T) {
 	t.Parallel()
-	plain, secured := serve(t, false, nil), serve(t, true, nil)
-	rt := transports(t, upstream.Options{RootCAs: trust(secured)}).For(config)
-	if got := mustGet(t, rt, plain.URL+"/p"); got != "HTTP/1.1 /p" {
-		t.Errorf("plain: %s", got)
+	plain, secured, only2 := serve(t, false, nil), serve(t, true, nil), serve(t, true, nil)
+	// crypto/tls lets clients of HTTP/1.1 in although the server asks for HTTP/2. Others do not.
+	only2.TLS.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(hello.SupportedProtos, "h2") {
+			return nil, nil
+		}
+		return &tls.Config{Certificates: only2.TLS.Certificates, NextProtos: []string{"other"}}, nil //nolint:gosec // a test
 	}
-	for range 2 {
-		if got := mustGet(t, rt, secured.URL+"/s"); got != "HTTP/2.0 /s" {
-			t.Errorf("secured: %s", got)
+	ts := transports(t, upstream.Options{RootCAs: trust(secured, only2)})
+	for protocol, want := range map[upstream.Protocol]struct{ secured, only2 string }{
+		"":                     {"HTTP/1.1 /s", "HTTP/2.0 /s"},
+		upstream.ProtocolAuto:  {"HTTP/1.1 /s", "HTTP/2.0 /s"},
+		upstream.ProtocolHTTP1: {"HTTP/1.1 /s", ""},
+		upstream.ProtocolHTTP2: {"HTTP/2.0 /s", "HTTP/2.0 /s"},
+	} {
+		c := config
+		c.Protocol = protocol
+		rt := ts.For(c)
+		for range 2 {
+			if got := mustGet(t, rt, plain.URL+"/s"); got != "HTTP/1.1 /s" {
+				t.Errorf("%s, plain: %s", protocol, got)
+			}
+			if got := mustGet(t, rt, secured.URL+"/s"); got != want.secured {
+				t.Errorf("%s, secured: %s", protocol, got)
+			}
+			got, err := get(t, rt, only2.URL+"/s")
+			if got != want.only2 || (err == nil) != (want.only2 != "") || err != nil && !upstream.Unreachable(err) {
+				t.Errorf("%s, HTTP/2 only: %q, %v", protocol, got, err)
+			}
 		}
 	}
 	// An unknown authority is an address that cannot be reached.

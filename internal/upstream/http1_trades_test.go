@@ -113,7 +113,7 @@ var endings = []trade{
 	{name: "reset before the answer", want: "connection_reset", then: "reset"},
 	{name: "closed in the status line", want: "malformed_answer", answer: "HTTP/1.1 20", then: "close"},
 	{name: "closed in the header", want: "closed_before_headers", answer: "HTTP/1.1 200 OK\r\nX-A: a", then: "close"},
-	{name: "reset in the header", want: "closed_before_headers", answer: "HTTP/1.1 200 OK\r\nX-A: a", then: "reset"},
+	{name: "reset in the header", want: "connection_reset", nethttp: "closed_before_headers", answer: "HTTP/1.1 200 OK\r\nX-A: a", then: "reset"},
 	{name: "closed in the body", want: `200 "ok" answer_cut, fresh`, answer: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", then: "close"},
 	{name: "closed before the body", want: `200 "" answer_cut, fresh`, answer: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", then: "close"},
 	{name: "reset in the body", want: `200 "ok" connection_reset, fresh`, answer: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", then: "reset"},
@@ -159,4 +159,53 @@ var asks = []trade{
 		v.readRequest()
 		v.send(ok2)
 	}},
+}
+
+// mixtures are answers put together from every version, framing and word about the connection. What they give is what net/http
+// makes of them.
+func mixtures() []trade {
+	var list []trade
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		for _, version := range []string{"1.1", "1.0"} {
+			for _, connection := range []string{"", "close", "keep-alive", "Keep-Alive, x-y", "upgrade, CLOSE"} {
+				for _, status := range []string{"200 OK", "204 No Content", "304 Not Modified", "500 Internal Server Error"} {
+					for _, framing := range []string{"length", "zero", "chunks", "chunks and length", "rest"} {
+						list = append(list, mixture(method, version, connection, status, framing))
+					}
+				}
+			}
+		}
+	}
+	return list
+}
+
+func mixture(method, version, connection, status, framing string) trade {
+	c := trade{name: strings.Join([]string{method, version, connection, status[:3], framing}, ","), method: method}
+	if method == http.MethodPost {
+		c.body = `{"model":"m"}`
+	}
+	head := "HTTP/" + version + " " + status + "\r\nDate: Mon, 23 Nov 2026 12:00:00 GMT\r\nx-lower: a\r\n"
+	if connection != "" {
+		head += "Connection: " + connection + "\r\n"
+	}
+	body := ""
+	switch framing {
+	case "length":
+		head, body = head+"Content-Length: 4\r\n", "body"
+	case "zero":
+		head += "Content-Length: 0\r\n"
+	case "chunks":
+		head, body = head+"Transfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n"
+	case "chunks and length":
+		head, body = head+"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n"
+	case "rest":
+		body = "body"
+	}
+	if method == http.MethodHead || status[0] == '3' || status[:3] == "204" {
+		body = "" // bytes that nobody asked for are another matter
+	}
+	if c.answer = head + "\r\n" + body; framing == "rest" || version == "1.0" && strings.HasPrefix(framing, "chunks") {
+		c.then = "close"
+	}
+	return c
 }

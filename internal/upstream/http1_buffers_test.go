@@ -71,7 +71,7 @@ func TestBuffersAreLetGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			short, _ := upstream.Both(config, smallBuffers)
+			short, _ := upstream.Both(config, upstream.Options{}, smallBuffers)
 			defer short.Close()
 			over, reached := make(chan struct{}), make(chan struct{}, 1)
 			p := startPeer(t, func(v *visit) {
@@ -119,7 +119,7 @@ func TestClosedAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			short, _ := upstream.Both(config, nil)
+			short, _ := upstream.Both(config, upstream.Options{}, 0)
 			defer short.Close()
 			p := startPeer(t, func(v *visit) {
 				next := v.isNext()
@@ -162,7 +162,7 @@ func TestAnswersDoNotMix(t *testing.T) {
 	t.Parallel()
 	limits := config
 	limits.MaxIdleConns, limits.MaxIdleConnsPerHost = 4, 4
-	short, _ := upstream.Both(limits, nil)
+	short, _ := upstream.Both(limits, upstream.Options{}, 0)
 	defer short.Close()
 	p := startPeer(t, func(v *visit) {
 		v.readRequest()
@@ -203,7 +203,7 @@ func TestAnswersDoNotMix(t *testing.T) {
 // TestWhatGoesTheShortWay: everything that net/http has to look after stays there.
 func TestWhatGoesTheShortWay(t *testing.T) {
 	t.Parallel()
-	short, _ := upstream.Both(config, nil)
+	short, _ := upstream.Both(config, upstream.Options{}, 0)
 	stream := post(t.Context(), "http://x", "", true, true)
 	stream.Body, stream.ContentLength = io.NopCloser(strings.NewReader("x")), -1
 	stream.GetBody = nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -78,45 +79,48 @@ func TestReplays(t *testing.T) {
 		{name: "on a fresh connection", ask: getX, second: vanish, fresh: true, calls: 1, reason: "closed_before_headers"},
 		{name: "silence is not the end", ask: getX, second: func(v *visit) { v.awaitEnd() }, calls: 1, reason: "timeout_headers", timeout: 100 * time.Millisecond},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			limits := config
-			if c.timeout > 0 {
-				limits.ResponseHeaderTimeout = c.timeout
-			}
-			short, long := upstream.Both(limits, nil)
-			for name, rt := range map[string]http.RoundTripper{"ours": short, "net/http": long} {
-				var met atomic.Bool
-				p := startPeer(t, func(v *visit) {
-					next := v.isNext()
-					v.readRequest()
-					if !next && met.CompareAndSwap(false, true) {
-						c.second(v)
-						return
+		for _, scheme := range []string{"http", "https"} {
+			t.Run(c.name+"/"+scheme, func(t *testing.T) {
+				t.Parallel()
+				limits := config
+				if c.timeout > 0 {
+					limits.ResponseHeaderTimeout = c.timeout
+				}
+				short, long := upstream.Both(limits, trusting(), 0)
+				defer long.CloseIdleConnections()
+				for name, rt := range map[string]http.RoundTripper{"ours": short, "net/http": long} {
+					var met atomic.Bool
+					p := startPeerOver(t, scheme, func(v *visit) {
+						next := v.isNext()
+						v.readRequest()
+						if !next && met.CompareAndSwap(false, true) {
+							c.second(v)
+							return
+						}
+						v.send(answerOf("well"))
+					})
+					if !c.fresh {
+						if got := mustGet(t, rt, p.url()+"/next"); got != "well" {
+							t.Fatal(got)
+						}
 					}
-					v.send(answerOf("well"))
-				})
-				if !c.fresh {
-					if got := mustGet(t, rt, p.url()+"/next"); got != "well" {
-						t.Fatal(got)
+					body, err := converse(t, rt, c.ask(t.Context(), p.url()+"/x"))
+					if got := reason(err, 0); got != c.reason || (body == "well") != (c.reason == "") {
+						t.Errorf("%s: %q, %v (%s), want %s", name, body, err, got, c.reason)
+					}
+					calls := 0
+					for _, seen := range p.requests() {
+						if strings.Contains(seen.request, " /x ") {
+							calls++
+						}
+					}
+					if calls != c.calls {
+						t.Errorf("%s: the peer saw the request %d times, want %d", name, calls, c.calls)
 					}
 				}
-				body, err := converse(t, rt, c.ask(t.Context(), p.url()+"/x"))
-				if got := reason(err, 0); got != c.reason || (body == "well") != (c.reason == "") {
-					t.Errorf("%s: %q, %v (%s), want %s", name, body, err, got, c.reason)
-				}
-				calls := 0
-				for _, seen := range p.requests() {
-					if strings.Contains(seen.request, " /x ") {
-						calls++
-					}
-				}
-				if calls != c.calls {
-					t.Errorf("%s: the peer saw the request %d times, want %d", name, calls, c.calls)
-				}
-			}
-			short.Close()
-		})
+				short.Close()
+			})
+		}
 	}
 }
 
@@ -132,41 +136,45 @@ func TestIdleConnectionsAreLookedAt(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]func(*visit){
 		"closed":      func(v *visit) { _ = v.Close() },
-		"half closed": func(v *visit) { _ = v.Conn.(*net.TCPConn).CloseWrite() },
+		"half closed": func(v *visit) { _ = v.tcp().CloseWrite() },
+		"cut off":     func(v *visit) { _ = v.tcp().Close() },
+		"half of one": func(v *visit) { _, _ = v.tcp().Write([]byte{23, 3, 3, 0, 99, 1}) }, // over TLS, of a record
 		"reset":       (*visit).reset,
 		"one byte":    func(v *visit) { v.send("H") },
 		"an answer":   func(v *visit) { v.send(answerOf("poison")) },
 		"a time-out":  func(v *visit) { v.send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n") },
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			short, _ := upstream.Both(config, nil)
-			defer short.Close()
-			idle, done := make(chan struct{}), make(chan struct{})
-			p := startPeer(t, func(v *visit) {
-				v.readRequest()
-				v.send(answerOf("well"))
-				if v.number == 1 {
-					<-idle // the client has put the connection away
-					trouble(v)
-					close(done)
-					v.awaitEnd()
+		for _, scheme := range []string{"http", "https"} {
+			t.Run(name+"/"+scheme, func(t *testing.T) {
+				t.Parallel()
+				short, _ := upstream.Both(config, trusting(), 0)
+				defer short.Close()
+				idle, done := make(chan struct{}), make(chan struct{})
+				p := startPeerOver(t, scheme, func(v *visit) {
+					v.readRequest()
+					v.send(answerOf("well"))
+					if v.number == 1 {
+						<-idle // the client has put the connection away
+						trouble(v)
+						close(done)
+						v.awaitEnd()
+					}
+				})
+				mustGet(t, short, p.url())
+				if n := short.Idle(); n != 1 {
+					t.Fatalf("%d connections are kept", n)
+				}
+				close(idle)
+				<-done
+				if body, err := converse(t, short, post(t.Context(), p.url(), "once", false, false)); err != nil || body != "well" {
+					t.Errorf("%q, %v", body, err)
+				}
+				seen := p.requests()
+				if len(seen) != 2 || seen[1].conn != 2 || seen[1].body != "once" {
+					t.Errorf("the peer saw %+v", seen)
 				}
 			})
-			mustGet(t, short, p.url())
-			if n := short.Idle(); n != 1 {
-				t.Fatalf("%d connections are kept", n)
-			}
-			close(idle)
-			<-done
-			if body, err := converse(t, short, post(t.Context(), p.url(), "once", false, false)); err != nil || body != "well" {
-				t.Errorf("%q, %v", body, err)
-			}
-			seen := p.requests()
-			if len(seen) != 2 || seen[1].conn != 2 || seen[1].body != "once" {
-				t.Errorf("the peer saw %+v", seen)
-			}
-		})
+		}
 	}
 }
 
@@ -176,7 +184,7 @@ func TestIdleBounds(t *testing.T) {
 	t.Parallel()
 	limits := config
 	limits.MaxIdleConns, limits.MaxIdleConnsPerHost = 3, 2
-	short, _ := upstream.Both(limits, nil)
+	short, _ := upstream.Both(limits, upstream.Options{}, 0)
 	defer short.Close()
 	var peers [3]*peer
 	for i := range peers {
@@ -225,9 +233,13 @@ func TestIdleBounds(t *testing.T) {
 }
 
 // piped is a way to servers that live in the test's own bubble. Each serves one connection.
-func piped(short *upstream.Short, serve func(net.Conn)) {
-	short.DialWith(func(context.Context, string, string) (net.Conn, error) {
+func piped(short *upstream.Short, scheme string, serve func(net.Conn)) {
+	short.DialWith(func(context.Context) (net.Conn, error) {
 		ours, theirs := net.Pipe()
+		if scheme == "https" {
+			config, _ := identity()
+			theirs = tls.Server(theirs, config)
+		}
 		go serve(theirs)
 		return ours, nil
 	})
@@ -239,9 +251,9 @@ func TestIdleExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		limits := config
 		limits.IdleConnTimeout = time.Minute
-		short, _ := upstream.Both(limits, nil)
+		short, _ := upstream.Both(limits, upstream.Options{}, 0)
 		ends := make(chan time.Time, 3)
-		piped(short, func(conn net.Conn) {
+		piped(short, "http", func(conn net.Conn) {
 			defer func() { ends <- time.Now() }()
 			buffer := make([]byte, 4096)
 			for {
@@ -301,46 +313,49 @@ func TestCancelling(t *testing.T) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nok")
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				short, _ := upstream.Both(config, nil)
-				defer short.Close()
-				ctx, cancel := context.WithCancelCause(t.Context())
-				request := post(ctx, "http://upstream.example", strings.Repeat("x", 200_000), true, true)
-				closed := make(chan time.Time, 1)
-				if serve == nil {
-					short.DialWith(func(ctx context.Context, _, _ string) (net.Conn, error) {
-						<-ctx.Done()
-						closed <- time.Now()
-						return nil, ctx.Err()
-					})
-				} else {
-					piped(short, func(conn net.Conn) {
-						serve(conn, request)
-						// Only now: a pipe takes nothing that is not read, so reading tells the end.
-						for err := error(nil); err == nil; {
+		for _, scheme := range []string{"http", "https"} {
+			t.Run(name+"/"+scheme, func(t *testing.T) {
+				t.Parallel()
+				trusted := trusting() // outside of the bubble
+				synctest.Test(t, func(t *testing.T) {
+					short, _ := upstream.Both(config, trusted, 0)
+					defer short.Close()
+					ctx, cancel := context.WithCancelCause(t.Context())
+					request := post(ctx, scheme+"://upstream.example", strings.Repeat("x", 200_000), true, true)
+					closed := make(chan time.Time, 1)
+					if serve == nil {
+						short.DialWith(func(ctx context.Context) (net.Conn, error) {
 							<-ctx.Done()
-							_, err = conn.Read(make([]byte, 4096))
-						}
-						closed <- time.Now()
-					})
-				}
-				begun := time.Now()
-				time.AfterFunc(3*time.Second, func() { cancel(errLeft) })
-				_, err := converse(t, short, request)
-				if !errors.Is(err, errLeft) || upstream.Silent(err) {
-					t.Errorf("%v", err)
-				}
-				ended, seen := time.Since(begun), (<-closed).Sub(begun)
-				if latest := 3*time.Second + 100*time.Millisecond; ended > latest || seen > latest {
-					t.Errorf("the exchange ended after %v, the connection after %v", ended, seen)
-				}
-				if short.Idle() != 0 {
-					t.Error("the connection is kept")
-				}
+							closed <- time.Now()
+							return nil, ctx.Err()
+						})
+					} else {
+						piped(short, scheme, func(conn net.Conn) {
+							serve(conn, request)
+							// Only now: a pipe takes nothing that is not read, so reading tells the end.
+							for err := error(nil); err == nil; {
+								<-ctx.Done()
+								_, err = conn.Read(make([]byte, 4096))
+							}
+							closed <- time.Now()
+						})
+					}
+					begun := time.Now()
+					time.AfterFunc(3*time.Second, func() { cancel(errLeft) })
+					_, err := converse(t, short, request)
+					if !errors.Is(err, errLeft) || upstream.Silent(err) {
+						t.Errorf("%v", err)
+					}
+					ended, seen := time.Since(begun), (<-closed).Sub(begun)
+					if latest := 3*time.Second + 100*time.Millisecond; ended > latest || seen > latest {
+						t.Errorf("the exchange ended after %v, the connection after %v", ended, seen)
+					}
+					if short.Idle() != 0 {
+						t.Error("the connection is kept")
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -355,7 +370,7 @@ func readAll(conn net.Conn, r *http.Request) {
 // TestCancelledBefore sends nothing and costs no connection.
 func TestCancelledBefore(t *testing.T) {
 	t.Parallel()
-	short, _ := upstream.Both(config, nil)
+	short, _ := upstream.Both(config, upstream.Options{}, 0)
 	defer short.Close()
 	p := startPeer(t, func(v *visit) {
 		v.readRequest()
