@@ -47,9 +47,10 @@ export async function visit(browser: Browser, options: { dark?: boolean; locale?
 /** signIn opens the console and signs in as an operator would. */
 export async function signIn(page: Page, base: string, path = '/'): Promise<void> {
   await page.goto(base + path)
-  await page.getByLabel('AUTH_KEY of this server').fill(authKey)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.getByRole('navigation', { name: 'Pages' }).waitFor({ state: 'attached' })
+  const key = page.getByLabel('AUTH_KEY') // in every language
+  await key.fill(authKey)
+  await key.press('Enter')
+  await page.getByRole('navigation').first().waitFor({ state: 'attached' })
 }
 
 /** shot keeps pictures of the page as build output: light, dark, and as a phone shows it. */

@@ -113,7 +113,6 @@ export default {
   inherited: (value: string, from: string) => `${value}, ${from}`,
   levels: { default: 'default', system: 'setting of the installation', group: 'this group' },
   empty: 'empty',
-  bounds: (min: string, max: string, unit: string) => `${min} to ${max} ${unit}`,
   effect: 'In use on every node within about a second.',
 
   members: 'Members',

@@ -1,3 +1,20 @@
 export default {
-  title: 'settings',
+  help: 'They hold for every group that does not say otherwise.',
+  search: 'Search settings',
+  contents: 'Sections',
+  noMatch: 'No setting fits.',
+  sections: { basic: 'Basics', requests: 'Requests', connections: 'Connections', keys: 'Keys', streams: 'Streams' } as Record<string, string>,
+  units: { seconds: 'seconds', minutes: 'minutes', days: 'days' } as Record<string, string>,
+  bounds: (min: string, max: string, unit: string) => `${min} to ${max} ${unit}`.trim(),
+  own: 'set',
+  empty: 'empty',
+  defaultIs: (value: string) => `Default: ${value}`,
+  groupsMay: 'a group may override it',
+  revealToEdit: 'Show and edit',
+  reset: (name: string) => `Back to the default: ${name}`,
+  unsaved: (names: string) => `Not saved: ${names}`,
+  live: 'What you save is in use on every node within about a second.',
+  effect: (revision: string) => `In use on every node within about a second (revision ${revision}).`,
+  /** What a setting does, by its name. What is not here is shown as the server says it, which is in English. */
+  docs: {} as Record<string, string>,
 }

@@ -114,7 +114,6 @@ const groups: Messages['groups'] = {
   inherited: (value: string, from: string) => `${value} (${from})`,
   levels: { default: '既定値', system: 'システムの設定', group: 'このグループ' },
   empty: '空',
-  bounds: (min: string, max: string, unit: string) => `${min} ～ ${max} ${unit}`,
   effect: '約 1 秒ですべてのノードに反映されます。',
 
   members: 'メンバー',

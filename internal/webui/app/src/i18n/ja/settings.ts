@@ -1,7 +1,47 @@
 import type { Messages } from '..'
 
-const settings: Messages['settings'] = {
-  title: 'settings',
-}
-
-export default settings
+export default {
+  help: '個別に指定していないすべてのグループに適用されます。',
+  search: '設定を検索',
+  contents: 'セクション',
+  noMatch: '該当する設定はありません。',
+  sections: { basic: '基本', requests: 'リクエスト', connections: '接続', keys: 'キー', streams: 'ストリーム' },
+  units: { seconds: '秒', minutes: '分', days: '日' },
+  bounds: (min: string, max: string, unit: string) => `${min}～${max} ${unit}`.trim(),
+  own: '設定済み',
+  empty: '空',
+  defaultIs: (value: string) => `既定値：${value}`,
+  groupsMay: 'グループで上書き可能',
+  revealToEdit: '表示して編集',
+  reset: (name: string) => `既定値に戻す：${name}`,
+  unsaved: (names: string) => `未保存：${names}`,
+  live: '保存すると約 1 秒以内にすべてのノードで有効になります。',
+  effect: (revision: string) => `約 1 秒以内にすべてのノードで有効になります（リビジョン ${revision}）。`,
+  docs: {
+    app_url: 'このシステムの公開 URL。リンクやコード例に使います。空の場合はリクエストのアドレスを使います。',
+    proxy_keys: 'すべてのグループに使えるクライアント用キー（カンマ区切り）。初期値は AUTH_KEY です。',
+    request_log_retention_days: 'リクエスト記録の保存期間。0 で無期限。',
+    request_log_write_interval_minutes: '溜めたリクエスト記録をデータベースに書き込む間隔。0 で毎秒。',
+    enable_request_body_logging: '各記録にリクエストと応答の本文の先頭 64 KiB を残します。個人情報を含むことがあります。',
+    request_timeout: 'ストリーム以外のリクエスト 1 件の最長時間（再試行を含む）。ストリームはこの時間内に始まる必要があります。',
+    max_retries: '1 件のリクエストで、最初の試行の後に行う追加試行の回数。',
+    failover_status_codes: '別のキーで再試行する上流のステータス（例：429,500-599）。空の場合は判定表に従います。キーに対する意味は変わりません。',
+    connect_timeout: '上流への接続にかける最長時間（TLS を含む）。',
+    response_header_timeout: 'リクエストの送信完了から上流の応答ヘッダーまでの最長時間。',
+    idle_conn_timeout: '使われていない上流接続を保持する時間。',
+    max_idle_conns: '保持する空き接続の総数。',
+    max_idle_conns_per_host: '上流アドレスごとに保持する空き接続の数。',
+    proxy_url: '送信プロキシ：http、https、socks5 の URL（必要なら認証情報付き）。空の場合は HTTP_PROXY、HTTPS_PROXY、NO_PROXY を使います。',
+    upstream_protocol: 'https の上流に使う HTTP バージョン：auto、http1、http2。auto は CPU 負荷の低い HTTP/1.1 を使い、拒否されれば HTTP/2 を使います。http2 は接続数を節約し、提供されない場合は HTTP/1.1 を使います。http の上流は常に HTTP/1.1 です。',
+    blacklist_threshold: 'キーを無効にするまでの連続失敗回数。0 で無効化しません。',
+    rate_limit_cooldown_seconds: '待ち時間の指定がない 429 の後の最初の休止時間。以後は倍々に延びます。',
+    cooldown_cap_minutes: 'プロバイダーの指定にかかわらず、キーの休止時間の上限。割り当てを使い切ったキーの休止時間でもあります。',
+    cooldown_wait_seconds: 'すべてのキーが休止中でも、この時間内に復帰するキーがあれば、リクエストは失敗せずに待ちます。',
+    exhausted_patterns: '400、401、402、403、429 のエラー本文のうち、割り当て切れを意味する語（カンマ区切り）。独自の文言を返す再販業者向けです。',
+    key_validation_interval_minutes: '無効なキーをテストする間隔。',
+    key_validation_concurrency: '1 グループで同時にテストするキーの数。',
+    key_validation_timeout_seconds: 'キー 1 本のテストにかける最長時間。',
+    first_token_timeout: 'ストリームの最初の内容を待つ最長時間。過ぎると次のキーまたはメンバーが引き継ぎます。0 で無効。',
+    stream_idle_timeout: 'ストリーム中の無音の最長時間。過ぎると切断とみなします。0 で無効。',
+  },
+} satisfies Messages['settings']

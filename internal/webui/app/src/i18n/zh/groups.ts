@@ -114,7 +114,6 @@ const groups: Messages['groups'] = {
   inherited: (value: string, from: string) => `${value}，${from}`,
   levels: { default: '默认值', system: '系统设置', group: '此分组' },
   empty: '空',
-  bounds: (min: string, max: string, unit: string) => `${min} 至 ${max} ${unit}`,
   effect: '约一秒内在所有节点生效。',
 
   members: '成员',

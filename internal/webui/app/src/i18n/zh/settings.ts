@@ -1,7 +1,47 @@
 import type { Messages } from '..'
 
-const settings: Messages['settings'] = {
-  title: 'settings',
-}
-
-export default settings
+export default {
+  help: '对所有没有另行设定的分组生效。',
+  search: '搜索设置',
+  contents: '小节',
+  noMatch: '没有匹配的设置。',
+  sections: { basic: '基本', requests: '请求', connections: '连接', keys: '密钥', streams: '流式响应' },
+  units: { seconds: '秒', minutes: '分钟', days: '天' },
+  bounds: (min: string, max: string, unit: string) => `${min} 至 ${max} ${unit}`.trim(),
+  own: '已设定',
+  empty: '空',
+  defaultIs: (value: string) => `默认值：${value}`,
+  groupsMay: '分组可以覆盖',
+  revealToEdit: '显示并编辑',
+  reset: (name: string) => `恢复默认值：${name}`,
+  unsaved: (names: string) => `未保存：${names}`,
+  live: '保存后约一秒内在每个节点上生效。',
+  effect: (revision: string) => `约一秒内在每个节点上生效（版本 ${revision}）。`,
+  docs: {
+    app_url: '本系统的公开地址，用于链接与示例代码。留空则取请求所用的地址。',
+    proxy_keys: '客户端可用于所有分组的密钥，以逗号分隔。初始值为 AUTH_KEY。',
+    request_log_retention_days: '请求日志保留多久。0 表示永久保留。',
+    request_log_write_interval_minutes: '每隔多久把暂存的请求日志写入数据库。0 表示每秒写入。',
+    enable_request_body_logging: '随每条日志保存请求体与响应体的前 64 KiB，其中可能含有个人数据。',
+    request_timeout: '一次非流式请求的最长总时间，含重试。流式请求须在此时间内开始返回。',
+    max_retries: '一次请求在首次尝试之后最多再试几次。',
+    failover_status_codes: '遇到哪些上游状态码时换用另一把密钥，例如 429,500-599。留空则按判定表处理；状态码对密钥的含义不变。',
+    connect_timeout: '连接上游的最长时间，含 TLS 握手。',
+    response_header_timeout: '从请求发送完毕到收到上游响应头的最长时间。',
+    idle_conn_timeout: '空闲的上游连接保留多久。',
+    max_idle_conns: '总共保留多少条空闲的上游连接。',
+    max_idle_conns_per_host: '每个上游地址保留多少条空闲连接。',
+    proxy_url: '出站代理：http、https 或 socks5 地址，可含账号密码。留空则使用 HTTP_PROXY、HTTPS_PROXY 与 NO_PROXY。',
+    upstream_protocol: 'https 上游使用的 HTTP 版本：auto、http1 或 http2。auto 先用更省 CPU 的 HTTP/1.1，被拒绝时用 HTTP/2；http2 节省连接，上游不支持时用 HTTP/1.1。http 上游总是 HTTP/1.1。',
+    blacklist_threshold: '连续计入的失败达到几次后，密钥失效。0 表示从不。',
+    rate_limit_cooldown_seconds: '收到未指明等待时间的 429 后，密钥第一次休息多久；之后逐次加倍。',
+    cooldown_cap_minutes: '密钥休息的最长时间，无论上游要求多久；也是额度用尽的密钥的休息时间。',
+    cooldown_wait_seconds: '所有密钥都在休息、而最早的一把在此时间内恢复时，请求等待而不是失败。',
+    exhausted_patterns: '400、401、402、403 或 429 的错误正文中表示额度已用尽的词语，以逗号分隔，用于有自己文案的转售商。',
+    key_validation_interval_minutes: '每隔多久测试失效的密钥。',
+    key_validation_concurrency: '同一分组同时测试多少把密钥。',
+    key_validation_timeout_seconds: '测试一把密钥的最长时间。',
+    first_token_timeout: '等待流的首个内容的最长时间；超过后由下一把密钥或成员接手。0 表示关闭。',
+    stream_idle_timeout: '流中最长的静默时间，超过即视为中断。0 表示关闭。',
+  },
+} satisfies Messages['settings']

@@ -9,7 +9,7 @@ const settings = [
 ] as Setting[]
 
 test('overrides come and go', () => {
-  const base = overridesOf(settings)
+  const base = overridesOf(settings, 'group')
   expect(base).toEqual({ max_retries: '5', strict: undefined, proxy_url: undefined })
   expect(overridePatch(settings, base, { ...base })).toEqual({})
   expect(overridePatch(settings, base, { max_retries: undefined, strict: 'false', proxy_url: 'http://p' })).toEqual({ max_retries: null, strict: false, proxy_url: 'http://p' })

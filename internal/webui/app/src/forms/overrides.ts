@@ -1,11 +1,11 @@
 import type { Setting } from '@/api/types'
-import { changedFields } from '@/forms/merge'
+import { changedFields } from './merge'
 
-/** The overrides of a group as they are typed, by setting; undefined where the installation's value holds. */
+/** What a level of settings says, as it is typed, by setting; undefined where the level below holds. */
 export type Overrides = Record<string, string | undefined>
 
-export function overridesOf(settings: readonly Setting[]): Overrides {
-  return Object.fromEntries(settings.map((s) => [s.name, s.level === 'group' ? String(s.value ?? '') : undefined]))
+export function overridesOf(settings: readonly Setting[], level: 'group' | 'system'): Overrides {
+  return Object.fromEntries(settings.map((s) => [s.name, s.level === level ? String(s.value ?? '') : undefined]))
 }
 
 /**
