@@ -63,6 +63,9 @@ func (v *validation) run(ctx context.Context, r *operation.Run) error {
 	const behindAll = math.MaxInt64
 	for r.Position != behindAll {
 		limit := min(max(pageRounds*v.group.Settings.KeyValidationConcurrency, shortestPage), longestPage)
+		if perSecond := r.Options.PerSecond; perSecond > 0 {
+			limit = min(limit, perSecond) // so that there is progress every second
+		}
 		page, next, err := v.keys.KeysAfter(ctx, r.Selection(), fleet.KeyID(r.Position), limit)
 		if err != nil {
 			return fmt.Errorf("listing keys: %w", err)

@@ -81,11 +81,11 @@ export async function accessible(page: Page, name: string): Promise<void> {
 }
 
 /** ask calls the admin API as a program would. */
-export async function ask<T>(base: string, method: string, path: string, body?: unknown): Promise<T> {
+export async function ask<T>(base: string, method: string, path: string, body?: unknown, type = 'application/json'): Promise<T> {
   const answer = await fetch(`${base}/api/v1${path}`, {
     method,
-    headers: { Authorization: `Bearer ${authKey}`, 'Content-Type': 'application/json' },
-    body: body === undefined ? undefined : JSON.stringify(body),
+    headers: { Authorization: `Bearer ${authKey}`, 'Content-Type': type },
+    body: typeof body === 'string' || body === undefined ? body : JSON.stringify(body),
   })
   const text = await answer.text()
   if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`)

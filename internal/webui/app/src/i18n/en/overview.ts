@@ -116,7 +116,6 @@ export default {
   operations: {
     title: 'Running operations',
     none: 'None is running.',
-    kinds: { import: 'Import', validation: 'Test of keys', deletion: 'Deletion', export: 'Export', copy: 'Copy', change: 'Change' },
     waiting: 'waiting',
     of: (done: string, total: string) => `${done} of ${total}`,
   },

@@ -107,7 +107,6 @@ const overview: Messages['overview'] = {
   operations: {
     title: '実行中のジョブ',
     none: '実行中のものはありません。',
-    kinds: { import: '取り込み', validation: 'キーのテスト', deletion: '削除', export: '書き出し', copy: '複製', change: '変更' },
     waiting: '待機中',
     of: (done, total) => `${done} / ${total}`,
   },

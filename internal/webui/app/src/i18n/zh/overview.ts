@@ -107,7 +107,6 @@ const overview: Messages['overview'] = {
   operations: {
     title: '进行中的任务',
     none: '没有进行中的任务。',
-    kinds: { import: '导入', validation: '测试密钥', deletion: '删除', export: '导出', copy: '复制', change: '变更' },
     waiting: '等待中',
     of: (done, total) => `${done} / ${total}`,
   },

@@ -5,7 +5,8 @@ import type { Operation, Wire } from '@/api/types'
 import { m } from '@/i18n'
 import { keysChanged } from './acts'
 import { intake, isDirect } from './intake'
-import { ended, follow } from './operations'
+import { ended } from '@/operations'
+import { follow } from './operations'
 import { upload, type FileFormat } from './upload'
 
 /** useImporter takes keys that were pasted or come in a file, and knows how far that is. What was typed stays until it is cleared. */

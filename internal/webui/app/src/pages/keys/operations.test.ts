@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Operation } from '@/api/types'
-import { progress, resultURL, toShow } from './operations'
+import { progress, resultURL } from '@/operations'
+import { toShow } from './operations'
 
 function operation(id: string, more: Partial<Operation> = {}): Operation {
   return {

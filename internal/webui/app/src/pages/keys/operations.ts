@@ -3,7 +3,7 @@ import { computed, shallowRef, watch, type Ref } from 'vue'
 import { api, ask } from '@/api/client'
 import { queries } from '@/api/query'
 import type { Operation } from '@/api/types'
-import { apiURL } from '@/base'
+import { ended } from '@/operations'
 
 /** Operations that were begun here, by id; they stay on the page after their end until they are put away. */
 const mine = shallowRef<readonly Operation[]>([])
@@ -17,22 +17,6 @@ export function follow(operation: Operation): void {
 /** putAway stops showing an operation that ended. */
 export function putAway(id: string): void {
   mine.value = mine.value.filter((one) => one.id !== id)
-}
-
-export function ended(operation: Operation): boolean {
-  return operation.state === 'succeeded' || operation.state === 'failed' || operation.state === 'canceled'
-}
-
-/** How far it has come, from 0 to 1; undefined while that is not known. */
-export function progress(operation: Operation): number | undefined {
-  if (operation.state === 'succeeded') return 1
-  return operation.total > 0 ? Math.min(1, operation.done / operation.total) : undefined
-}
-
-/** Where the file of an operation is, if it has one. That of an export is there only once it has succeeded. */
-export function resultURL(operation: Operation): string | undefined {
-  const there = operation.kind === 'export' ? operation.state === 'succeeded' : operation.result_bytes > 0 && ended(operation)
-  return there ? `${apiURL}/operations/${operation.id}/result` : undefined
 }
 
 /** toShow are the operations of a group that are under way, and those begun here that ended; newest first. */
