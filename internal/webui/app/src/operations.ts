@@ -31,3 +31,8 @@ export function timeLeft(operation: Operation): number {
   const { total, done, per_second } = operation
   return !ended(operation) && per_second > 0 && total > done ? ((total - done) / per_second) * 1000 : 0
 }
+
+/** runningFirst puts what is under way above what ended; each in the order in which it came. */
+export function runningFirst(operations: readonly Operation[]): Operation[] {
+  return [...operations.filter((one) => !ended(one)), ...operations.filter(ended)]
+}
