@@ -31,6 +31,9 @@ test('only what changed is sent, out of bounds is said at the field, and back to
   await page.getByRole('button', { name: 'Save' }).click()
   await page.getByRole('alert').getByText('20').first().waitFor()
   await expect.poll(() => retries.evaluate((field) => field === document.activeElement)).toBe(true)
+  // Only the content scrolls, never the frame around it.
+  expect(await page.evaluate(() => document.documentElement.scrollHeight - innerHeight)).toBe(0)
+  expect(await retries.evaluate((field) => Math.round(field.getBoundingClientRect().bottom))).toBeLessThan(640)
   await shot(page, 'settings-bounds')
   await retries.fill('7')
   await page.getByRole('group', { name: '1 change is not saved' }).getByText('max_retries').waitFor()
@@ -40,6 +43,7 @@ test('only what changed is sent, out of bounds is said at the field, and back to
   await page.getByRole('button', { name: 'Save' }).click()
   await page.getByText('Saved', { exact: true }).waitFor()
   await page.getByText(/^Revision \d+ is in use on 1 of 1 node\.$/).waitFor()
+  await shot(page, 'settings-saved')
   await accessible(page, 'settings, saved')
   expect(await setting('max_retries')).toMatchObject({ value: 7, level: 'system' })
   expect(await setting('request_timeout')).toMatchObject({ level: 'default' })

@@ -1,5 +1,6 @@
 import type { Operation } from '@/api/types'
 import { apiURL } from '@/base'
+import { number } from '@/format'
 import { m } from '@/i18n'
 
 export function ended(operation: Operation): boolean {
@@ -24,6 +25,16 @@ export function outcomes(operation: Operation): { word: string; count: number }[
   return Object.entries(operation.counts)
     .filter(([, count]) => count > 0)
     .map(([outcome, count]) => ({ word: words[outcome] ?? outcome, count }))
+}
+
+/** The same in one line. A class of errors is a sentence, which a count does not begin. */
+export function tally(operation: Operation): string {
+  const own = m.value.operations.outcomes as Record<string, string>
+  const classes = m.value.classes as Record<string, string>
+  return Object.entries(operation.counts)
+    .filter(([, count]) => count > 0)
+    .map(([outcome, count]) => (own[outcome] || !classes[outcome] ? `${number(count)} ${own[outcome] ?? outcome}` : `${number(count)} × ${classes[outcome]}`))
+    .join(', ')
 }
 
 /** How long it may still take, in milliseconds; 0 while that is not known. */

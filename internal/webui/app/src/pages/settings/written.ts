@@ -1,5 +1,5 @@
 import type { Setting } from '@/api/types'
-import { locale, m } from '@/i18n'
+import { language, locale, m } from '@/i18n'
 
 /** Units of settings, as Intl names them. */
 const units: Record<string, string> = { seconds: 'second', minutes: 'minute', days: 'day' }
@@ -11,7 +11,7 @@ export function written(setting: Setting, value: unknown): string {
   const unit = setting.unit && units[setting.unit]
   const figure = Number(value)
   // What is typed may be no figure yet.
-  if (unit && Number.isFinite(figure)) return new Intl.NumberFormat(locale.value, { style: 'unit', unit, unitDisplay: 'long' }).format(figure)
+  if (unit && Number.isFinite(figure)) return new Intl.NumberFormat(locale.value, { style: 'unit', unit, unitDisplay: language.value === 'en' ? 'long' : 'short' }).format(figure)
   return setting.unit ? `${String(value)} ${setting.unit}` : String(value)
 }
 
