@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { differences, written } from './diff'
-import { fromInput, toInput } from './instant'
+import { fromInput, toInput } from '@/forms/instant'
 
 describe('differences', () => {
   test('are the leaves that differ', () => {
