@@ -7,6 +7,7 @@ export default {
   progress: 'Progress',
   node: 'Node',
   begun: 'Begun',
+  begunBy: 'Begun by',
   took: 'Took',
   anyGroup: 'Any group',
   none: 'No operation yet',

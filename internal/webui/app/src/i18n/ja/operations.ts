@@ -9,6 +9,7 @@ export default {
   progress: '進捗',
   node: 'ノード',
   begun: '開始',
+  begunBy: '開始した人',
   took: '所要時間',
   anyGroup: 'すべてのグループ',
   none: '操作はまだありません',

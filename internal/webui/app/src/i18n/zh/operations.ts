@@ -9,6 +9,7 @@ export default {
   progress: '进度',
   node: '节点',
   begun: '开始于',
+  begunBy: '发起者',
   took: '用时',
   anyGroup: '任意分组',
   none: '还没有任务',
