@@ -43,6 +43,7 @@ test('from nothing to a live picture of what is served', async () => {
   for (let i = 0; i < 3; i++) await chat('beta', 'fault-500')
   await chat('alpha', 'fault-429')
   await expect.poll(async () => (await page.getByRole('main').textContent()) ?? '', { timeout: 30_000 }).toContain('34')
+  await page.getByText('no requests').first().waitFor({ state: 'detached' })
   await page.getByText('****0003').first().waitFor()
   await accessible(page, 'overview')
   await shot(page, 'overview')

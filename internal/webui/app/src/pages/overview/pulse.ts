@@ -13,7 +13,7 @@ export interface Sum {
 export const recent = 10
 const minute = 60_000
 
-/** How the last whole minutes went, and as many an hour before. */
+/** How the last minutes went, the one under way included, and as many an hour before. */
 export interface Pulse {
   now: Sum
   before: Sum
@@ -36,7 +36,8 @@ export function pulse(rows: readonly Row[], at: number): Pulse {
     return sum
   }
   const perMinute = Array.from({ length: 60 }, (_, i) => between(end - (60 - i) * minute, end - (59 - i) * minute).requests)
-  return { now: between(end - recent * minute, end), before: between(end - (60 + recent) * minute, end - 60 * minute), perMinute }
+  const next = end + minute
+  return { now: between(next - recent * minute, next), before: between(next - (60 + recent) * minute, next - 60 * minute), perMinute }
 }
 
 /** successShare is how much of what the clients did right succeeded, 0 to 1; undefined when there was nothing of it. */
