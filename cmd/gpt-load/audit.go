@@ -17,33 +17,62 @@ import (
 )
 
 func (a *app) auditCommand() *cobra.Command {
-	return a.withConnection(a.branch("audit", "List what was changed, by whom or why, and undo it", "", a.listAuditCommand(), a.undoCommand()))
+	return a.withConnection(a.branch("audit", "List what was changed, by whom or why, and undo it", "", a.listAuditCommand(), a.exportAuditCommand(), a.undoCommand()))
 }
 
 // actors are the words of --by.
 var actors = []string{"auth_key", "session", "anonymous", "command", "system"}
 
+// auditFlags choose events.
+type auditFlags struct {
+	filter     adminapi.AuditFilter
+	span       timeFlags
+	group, key string
+}
+
+func (f *auditFlags) add(c *cobra.Command, a *app) {
+	c.Flags().StringVar(&f.filter.Kind, "kind", "", "only events of this `kind`, such as settings.changed or key.invalidated")
+	c.Flags().StringVar(&f.filter.Noun, "noun", "", "only what happened to this kind of `thing`: settings, group, key, operation, session")
+	c.Flags().StringVar(&f.group, "group", "", "only this `group` and the keys in it")
+	c.Flags().StringVar(&f.key, "key-id", "", "only the key of this `id`")
+	c.Flags().Var(&choice{value: &f.filter.Actor, of: actors}, "by", "only what was done by this `kind` of actor: "+strings.Join(actors, ", "))
+	c.MarkFlagsMutuallyExclusive("noun", "key-id")
+	completeWith(c, "group", a.groupNames)
+	complete(c, "by", actors...)
+	complete(c, "noun", "settings", "group", "key", "proxy_key", "operation", "session", "encryption_key")
+	f.span.add(c)
+}
+
+func (f *auditFlags) build(ctx context.Context, client *adminclient.Client) (adminapi.AuditFilter, error) {
+	filter := f.filter
+	var err error
+	if filter.From, filter.To, err = f.span.span(time.Now()); err != nil {
+		return filter, err
+	}
+	if f.group != "" {
+		g, err := findGroup(ctx, client, f.group)
+		if err != nil {
+			return filter, err
+		}
+		filter.GroupID = g.ID
+	}
+	if f.key != "" {
+		filter.Noun, filter.NounID = "key", f.key
+	}
+	return filter, nil
+}
+
 func (a *app) listAuditCommand() *cobra.Command {
-	var filter adminapi.AuditFilter
-	var span timeFlags
-	group, key, limit := "", "", uint(0)
+	var flags auditFlags
+	limit := uint(0)
 	c := a.leaf("list", "List events, newest first", nil, func(ctx context.Context, _ []string) error {
 		client, err := a.client(usualWait)
 		if err != nil {
 			return err
 		}
-		if filter.From, filter.To, err = span.span(time.Now()); err != nil {
+		filter, err := flags.build(ctx, client)
+		if err != nil {
 			return err
-		}
-		if group != "" {
-			g, err := findGroup(ctx, client, group)
-			if err != nil {
-				return err
-			}
-			filter.GroupID = g.ID
-		}
-		if key != "" {
-			filter.Noun, filter.NounID = "key", key
 		}
 		list := a.newAuditListing()
 		err = eachAuditPage(ctx, client, filter, int(limit), func(events []adminapi.AuditEvent) error {
@@ -61,16 +90,7 @@ func (a *app) listAuditCommand() *cobra.Command {
 	})
 	c.Long = "Lists what was changed, newest first: settings, groups, keys, operations and sessions by people, the states of keys also by\nverdicts and validations. An event with a way back has its id in the column UNDO, for `gpt-load audit undo`."
 	c.Example = "  gpt-load audit list --since 24h --by session\n  gpt-load audit list --group openai --kind key.invalidated"
-	c.Flags().StringVar(&filter.Kind, "kind", "", "only events of this `kind`, such as settings.changed or key.invalidated")
-	c.Flags().StringVar(&filter.Noun, "noun", "", "only what happened to this kind of `thing`: settings, group, key, operation, session")
-	c.Flags().StringVar(&group, "group", "", "only this `group` and the keys in it")
-	c.Flags().StringVar(&key, "key-id", "", "only the key of this `id`")
-	c.Flags().Var(&choice{value: &filter.Actor, of: actors}, "by", "only what was done by this `kind` of actor: "+strings.Join(actors, ", "))
-	c.MarkFlagsMutuallyExclusive("noun", "key-id")
-	completeWith(c, "group", a.groupNames)
-	complete(c, "by", actors...)
-	complete(c, "noun", "settings", "group", "key", "proxy_key", "operation", "session", "encryption_key")
-	span.add(c)
+	flags.add(c, a)
 	c.Flags().UintVar(&limit, "limit", 50, "`number` of events at most; 0 lists all")
 	return c
 }

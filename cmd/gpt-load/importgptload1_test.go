@@ -256,7 +256,7 @@ func TestImportFromGPTLoad1Refuses(t *testing.T) {
 		{"--from is missing", 2, ""},
 		{"no encryption key is given", 2, "--from old.db"},
 		{"the encryption key is wrong", 2, "--from old.db --encryption-key-file wrong"},
-		{"there is no 1.x database at", 2, "--from nothing.db"},
+		{`nothing.db"; name its file`, 2, "--from nothing.db"},
 		{"is not an SQLite database", 2, "--from text.db"},
 		{"names a kind of database that is not known", 2, "--from oracle://canary"},
 		{"cannot be reached", 1, "--from-file broken.dsn"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"gpt-load/internal/backup"
 	"gpt-load/internal/fleet"
@@ -110,7 +111,11 @@ func (i *gptload1Import) explain(ctx context.Context, err error) error {
 	if source.Code == fleet.CodeUnavailable && source.Cause != nil {
 		remedy = "the cause: " + source.Cause.Error()
 	}
-	redact := func(text string) string { return secret.RedactLine(text, i.dsn, i.key) }
+	known := []secret.Text{i.key}
+	if strings.ContainsAny(i.dsn.Reveal(), "@=") { // otherwise it is the path of a file
+		known = append(known, i.dsn)
+	}
+	redact := func(text string) string { return secret.RedactLine(text, known...) }
 	explained := &fault{error: errors.New(redact(source.Error())), remedy: redact(remedy), code: exitFailed}
 	if source.Code == fleet.CodeInvalid {
 		explained.code = exitUsage

@@ -21,7 +21,8 @@ type AuditRef struct {
 	ID string `path:"id" doc:"Id of the event."`
 }
 
-type auditFilter struct {
+// AuditFilter is which events a list or an export has.
+type AuditFilter struct {
 	From    time.Time `query:"from" doc:"At or after this time."`
 	To      time.Time `query:"to" doc:"Before this time."`
 	Kind    string    `query:"kind" doc:"What happened, such as settings.changed or key.invalidated."`
@@ -29,8 +30,12 @@ type auditFilter struct {
 	Noun    string    `query:"noun" doc:"What kind of thing it happened to, such as settings, group, key, operation or session." maxLength:"32"`
 	NounID  string    `query:"noun_id" doc:"Id of the thing. Acts on several keys at once are found by their group." maxLength:"64"`
 	GroupID string    `query:"group_id" doc:"A group, and the keys in it."`
-	Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-	Cursor  string    `query:"cursor" doc:"next_cursor of the page before."`
+}
+
+type auditPage struct {
+	AuditFilter
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Cursor string `query:"cursor" doc:"next_cursor of the page before."`
 }
 
 func (a *API) mountAudit(api huma.API) {
@@ -38,17 +43,19 @@ func (a *API) mountAudit(api huma.API) {
 	route(api, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/audit", Tags: tags, Summary: "List what was changed, by whom or why, newest first",
 		Description: "Administrators' acts are kept for 400 days, automatic changes and wrong keys for 90 days and at most a million of each.",
-	}, func(ctx context.Context, in *auditFilter) (*answer[adminapi.AuditPage], error) {
+	}, func(ctx context.Context, in *auditPage) (*answer[adminapi.AuditPage], error) {
 		q, err := in.query()
 		if err != nil {
 			return nil, err
 		}
+		q.Limit, q.Cursor = in.Limit, in.Cursor
 		events, next, err := a.Store.Audit(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		return &answer[adminapi.AuditPage]{adminapi.AuditPage{Events: mapped(events, wireEvent), NextCursor: next}}, nil
 	})
+	a.mountAuditExport(api, tags)
 	route(api, huma.Operation{OperationID: "get-audit-event", Method: http.MethodGet, Path: "/audit/{id}", Tags: tags, Summary: "Get one event"},
 		func(ctx context.Context, in *AuditRef) (*answer[adminapi.AuditEvent], error) {
 			id, err := eventID(in.ID)
@@ -76,9 +83,9 @@ func eventID(text string) (audit.ID, error) {
 	return id, nil
 }
 
-func (f *auditFilter) query() (audit.Query, error) {
+func (f *AuditFilter) query() (audit.Query, error) {
 	q := audit.Query{
-		From: f.From, To: f.To, Kind: audit.Kind(f.Kind), Actor: audit.ActorKind(f.Actor), Noun: f.Noun, NounID: f.NounID, Limit: f.Limit, Cursor: f.Cursor,
+		From: f.From, To: f.To, Kind: audit.Kind(f.Kind), Actor: audit.ActorKind(f.Actor), Noun: f.Noun, NounID: f.NounID,
 	}
 	var err error
 	if q.Group, err = filterID[fleet.GroupID]("group_id", f.GroupID); err != nil {

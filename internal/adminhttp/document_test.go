@@ -123,6 +123,7 @@ type documented struct {
 	t    *testing.T
 	next http.RoundTripper
 	api  openAPI
+	note func(operation string, answer *http.Response) // nil for nobody
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -141,6 +142,9 @@ func (d *documented) RoundTrip(r *http.Request) (*http.Response, error) {
 	op, found := d.find(r.Method, path)
 	if !ok || !found {
 		return answer, nil
+	}
+	if d.note != nil {
+		d.note(op.OperationID, answer)
 	}
 	said, ok := op.Responses[strconv.Itoa(answer.StatusCode)]
 	if !ok {

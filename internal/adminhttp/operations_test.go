@@ -173,6 +173,14 @@ func TestAnUploadThatIsTooLarge(t *testing.T) {
 	if !strings.Contains(e.Message, "2 MiB") || !strings.Contains(e.Message, "nothing was changed") || w.Counts(1).Total() != 0 {
 		t.Errorf("says %q", e.Message)
 	}
+	// One that says how large it is is not begun.
+	_, err = w.client.ImportKeys(t.Context(), g.ID, strings.NewReader(strings.Repeat(" ", 3<<20)), adminclient.ImportOptions{})
+	if again := refused(t, err, adminapi.CodeTooLarge); again.Message != e.Message {
+		t.Errorf("says %q", again.Message)
+	}
+	if page, err := w.client.Operations(t.Context(), adminclient.OperationFilter{}); err != nil || len(page.Operations) != 1 {
+		t.Errorf("%d operations, %v", len(page.Operations), err)
+	}
 }
 
 func TestExportRoundTrip(t *testing.T) {

@@ -148,13 +148,19 @@ func openStore(t *testing.T) *sqlstore.Store {
 
 func (w *world) newClient(options ...adminclient.Option) *adminclient.Client {
 	w.t.Helper()
+	return w.newNotedClient(nil, options...)
+}
+
+// newNotedClient makes a client that says which operations it called.
+func (w *world) newNotedClient(note func(operation string, answer *http.Response), options ...adminclient.Option) *adminclient.Client {
+	w.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	transport := &http.Transport{}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	checked := &http.Client{Jar: jar, Transport: &documented{t: w.t, next: transport, api: document(w.t)}}
+	checked := &http.Client{Jar: jar, Transport: &documented{t: w.t, next: transport, api: document(w.t), note: note}}
 	c, err := adminclient.New(w.server.URL, append([]adminclient.Option{adminclient.WithHTTPClient(checked)}, options...)...)
 	if err != nil {
 		w.t.Fatal(err)

@@ -8,6 +8,11 @@ import (
 	"gpt-load/internal/fleet"
 )
 
+// ErrTooLarge says that a file has more than most bytes.
+func ErrTooLarge(most int64) *fleet.Error {
+	return fleet.NewError(fleet.CodeTooLarge, fmt.Sprintf("the upload is larger than %d MiB; compress it with gzip or split it into several files", most>>20), nil)
+}
+
 // inputWriter keeps a file in the database as it comes.
 type inputWriter struct {
 	ctx    context.Context // of the upload; the writer does not outlive it
@@ -22,7 +27,7 @@ type inputWriter struct {
 // Write implements io.Writer.
 func (w *inputWriter) Write(p []byte) (int, error) {
 	if w.bytes += int64(len(p)); w.bytes > w.most {
-		return 0, fleet.NewError(fleet.CodeTooLarge, fmt.Sprintf("the upload is larger than %d MiB; compress it with gzip or split it into several files", w.most>>20), nil)
+		return 0, ErrTooLarge(w.most)
 	}
 	w.buffer = append(w.buffer, p...)
 	for len(w.buffer) >= ChunkBytes {

@@ -369,7 +369,7 @@ func testAuditUndoValues(t *testing.T, s *sqlstore.Store) {
 		}
 	}
 	by := latest(t, s, audit.KeysEdited)
-	if by.UndoOf != edited.ID || by.Count != 1198 || by.Undoable {
+	if by.UndoOf != edited.ID || by.Count != 1198 || by.Undoable || len(by.After) != 1 || string(by.After["weight"]) != "1" {
 		t.Errorf("the undo is %+v", by)
 	}
 	if again := must(s.ReturnKeyValues(ctx, g.ID, undo.Values))(t); len(again) != 0 {

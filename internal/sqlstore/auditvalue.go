@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -105,7 +106,7 @@ func (s *Store) ReturnKeyValues(ctx context.Context, group fleet.GroupID, steps 
 			if after, err = valuesBack(before, changes); err != nil {
 				return err
 			}
-			if err := s.recordValues(ctx, tx, act, before, after, nil); err != nil {
+			if err := s.recordValues(ctx, tx, act, before, after, returnedAlike(steps)); err != nil {
 				return err
 			}
 			return s.setValues(ctx, tx, after, revision)
@@ -116,6 +117,18 @@ func (s *Store) ReturnKeyValues(ctx context.Context, group fleet.GroupID, steps 
 		returned = append(returned, rowIDs(after)...)
 	}
 	return returned, nil
+}
+
+// returnedAlike are the values that every step gives back.
+func returnedAlike(steps []audit.ValueStep) audit.Fields {
+	alike := audit.Fields{}
+	for i, step := range steps {
+		if i == 0 {
+			maps.Copy(alike, step.Before)
+		}
+		maps.DeleteFunc(alike, func(name string, value json.RawMessage) bool { return !bytes.Equal(step.Before[name], value) })
+	}
+	return alike
 }
 
 // valuesBack returns those keys that stand as a change left them, as they were before it.

@@ -20,7 +20,8 @@ import (
 )
 
 // translate turns what a driver says into a *fleet.Error whose message holds no value of a row. A *fleet.Error stays as
-// it is; a context's end stays visible to errors.Is. doing names the work, such as "saving the group".
+// it is; a context's end stays visible to errors.Is. doing names the work, such as "saving the group",
+// and does not end like the name of a secret: what follows would be taken for its value, and redacted.
 func translate(doing string, err error) error {
 	if err == nil {
 		return nil

@@ -101,7 +101,7 @@ func (s *Store) Key(ctx context.Context, id fleet.KeyID) (fleet.Key, error) {
 		return fleet.Key{}, err
 	}
 	var row keyRow
-	err = s.read(ctx, "reading the key", func(ctx context.Context, db bun.IDB) error {
+	err = s.read(ctx, "reading one of the keys", func(ctx context.Context, db bun.IDB) error {
 		err := db.NewSelect().Model(&row).Where("id = ?", int64(id)).Where(orphans).Scan(ctx)
 		return notFound(err, fmt.Sprintf("there is no key with id %d", id))
 	})

@@ -174,6 +174,10 @@ func pagesUseIndexes(t *testing.T, s *Store, explain string, bad *regexp.Regexp)
 		{From: now(), To: now()},
 		{Group: 1, Cursor: audit.NewID(now()).String()},
 		{Kind: audit.KeyRested, Group: 1, From: now()},
+		{Kind: audit.KeyRested, Group: 1},
+		{Kind: audit.KeyRested, Actor: audit.System, To: now()},
+		{Actor: audit.System, Group: 1, Noun: "key"},
+		{NounID: "7", Cursor: audit.NewID(now()).String()},
 	} {
 		_, _, err := s.Audit(ctx, q)
 		check(err)

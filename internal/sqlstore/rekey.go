@@ -149,7 +149,7 @@ func (s *Store) rewrite(ctx context.Context, r *Rekeying, done *Rekeyed) error {
 	return nil
 }
 
-const rekeyDoing = "changing the encryption key"
+const rekeyDoing = "changing the key of the encryption"
 
 // rekeyState reads the installation and the change that is not finished, nil for none.
 func (s *Store) rekeyState(ctx context.Context) (row installRow, state *rekeyingRow, err error) {
