@@ -1,3 +1,5 @@
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { accessible, launch, shot, signIn, visit } from './browser'
@@ -80,4 +82,29 @@ test('the first load is light and quick', async () => {
   expect(bytes).toBeGreaterThan(20_000)
   expect(bytes).toBeLessThan(250_000)
   await close()
+})
+
+test('below a path prefix that a load balancer takes away', async () => {
+  const balancer = createServer((incoming, outgoing) => {
+    if (!incoming.url?.startsWith('/tools/gpt-load/')) return void outgoing.writeHead(404).end()
+    const on = request(node.url + incoming.url.slice('/tools/gpt-load'.length), { method: incoming.method, headers: incoming.headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
+      answer.pipe(outgoing)
+    })
+    on.on('error', () => outgoing.destroy())
+    outgoing.on('close', () => on.destroy())
+    incoming.pipe(on)
+  })
+  await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve))
+  const base = `http://127.0.0.1:${(balancer.address() as AddressInfo).port}/tools/gpt-load`
+  const { page, errors, close } = await visit(browser)
+  await signIn(page, base, '/groups')
+  await page.getByRole('link', { name: 'Fleet' }).click()
+  await page.waitForURL(`${base}/fleet`)
+  await page.reload()
+  await page.getByRole('main').getByText('single').first().waitFor()
+  expect(errors).toEqual([])
+  await close()
+  balancer.closeAllConnections()
+  balancer.close()
 })
