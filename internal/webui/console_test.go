@@ -1,7 +1,6 @@
 package webui
 
 import (
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,7 +18,7 @@ func built() *Console {
 	})
 }
 
-func get(t *testing.T, c *Console, method, path string, header http.Header) (*http.Response, string) {
+func get(t *testing.T, c *Console, method, path string, header http.Header) (*httptest.ResponseRecorder, string) {
 	t.Helper()
 	r := httptest.NewRequest(method, path, nil)
 	for name, values := range header {
@@ -27,12 +26,7 @@ func get(t *testing.T, c *Console, method, path string, header http.Header) (*ht
 	}
 	w := httptest.NewRecorder()
 	c.ServeHTTP(w, r)
-	answer := w.Result()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(body)
+	return w, w.Body.String()
 }
 
 func TestPagesNameTheirRoot(t *testing.T) {
@@ -58,24 +52,24 @@ func TestPagesNameTheirRoot(t *testing.T) {
 func TestFiles(t *testing.T) {
 	c := built()
 	answer, body := get(t, c, http.MethodGet, "/assets/a-1234.js", nil)
-	if body != "console.log(1)" || !strings.Contains(answer.Header.Get("Cache-Control"), "immutable") || !strings.Contains(answer.Header.Get("Content-Type"), "javascript") {
-		t.Errorf("%q %v", body, answer.Header)
+	if body != "console.log(1)" || !strings.Contains(answer.Header().Get("Cache-Control"), "immutable") || !strings.Contains(answer.Header().Get("Content-Type"), "javascript") {
+		t.Errorf("%q %v", body, answer.Header())
 	}
 	answer, body = get(t, c, http.MethodGet, "/assets/a-1234.js", http.Header{"Accept-Encoding": {"br, gzip;q=0.5"}})
-	if body != "packed" || answer.Header.Get("Content-Encoding") != "gzip" {
-		t.Errorf("%q %v", body, answer.Header)
+	if body != "packed" || answer.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("%q %v", body, answer.Header())
 	}
 	for _, refused := range []string{"gzip;q=0", "gzip; q=0.0", "br"} {
 		if _, body := get(t, c, http.MethodGet, "/assets/a-1234.js", http.Header{"Accept-Encoding": {refused}}); body != "console.log(1)" {
 			t.Errorf("%s: %q", refused, body)
 		}
 	}
-	if answer, body := get(t, c, http.MethodHead, "/icon.svg", nil); body != "" || answer.Header.Get("Content-Length") != "6" {
-		t.Errorf("HEAD: %q %v", body, answer.Header)
+	if answer, body := get(t, c, http.MethodHead, "/icon.svg", nil); body != "" || answer.Header().Get("Content-Length") != "6" {
+		t.Errorf("HEAD: %q %v", body, answer.Header())
 	}
 	for _, path := range []string{"/assets/old.js", "/assets/", "/assets/../.keep", "/.keep", "/favicon.ico", "/a/b.map", "/.env"} {
-		if answer, _ := get(t, c, http.MethodGet, path, nil); answer.StatusCode != http.StatusNotFound {
-			t.Errorf("%s: %d", path, answer.StatusCode)
+		if answer, _ := get(t, c, http.MethodGet, path, nil); answer.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, answer.Code)
 		}
 	}
 	for _, r := range []*http.Request{httptest.NewRequest(http.MethodPost, "/", nil), httptest.NewRequest(http.MethodGet, "/v1/models", nil)} {
@@ -88,17 +82,17 @@ func TestFiles(t *testing.T) {
 func TestWithoutABuild(t *testing.T) {
 	c := newConsole(fstest.MapFS{".keep": {Data: []byte("x")}})
 	answer, body := get(t, c, http.MethodGet, "/groups/7", http.Header{"Accept": {"text/html"}})
-	if c.Built() || answer.StatusCode != http.StatusOK || !strings.Contains(body, "without the web console") || !strings.Contains(body, `<base href="./../">`) {
-		t.Errorf("%d %s", answer.StatusCode, body)
+	if c.Built() || answer.Code != http.StatusOK || !strings.Contains(body, "without the web console") || !strings.Contains(body, `<base href="./../">`) {
+		t.Errorf("%d %s", answer.Code, body)
 	}
 }
 
 func TestEveryAnswerIsGuarded(t *testing.T) {
 	for _, path := range []string{"/", "/assets/a-1234.js"} {
 		answer, _ := get(t, built(), http.MethodGet, path, nil)
-		policy := answer.Header.Get("Content-Security-Policy")
-		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: %v", path, answer.Header)
+		policy := answer.Header().Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") || answer.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %v", path, answer.Header())
 		}
 	}
 }
