@@ -125,6 +125,7 @@ func TestCanary(t *testing.T) {
 		}},
 		fakeprovider.Rule{Match: fakeprovider.Match{Path: "/v1/quotes/key"}, Then: fakeprovider.Then{Handler: http.HandlerFunc(quoteKey)}},
 	)
+	told := w.listen()
 	w.everyFault()
 	w.wrongCredentials()
 	w.ask("canary", "/v1/chat/completions", false, canaryTenant)
@@ -148,6 +149,13 @@ func TestCanary(t *testing.T) {
 		t.Error(err)
 	}
 	w.files("after the node's end")
+	events := <-told
+	if !strings.Contains(events, "event: ") {
+		t.Errorf("the stream of events told nothing: %.200s", events)
+	}
+	if canary := sings(events); canary != "" {
+		t.Errorf("the stream of events holds %q", canary)
+	}
 	if canary := sings(w.node.Logs()); canary != "" {
 		for line := range strings.Lines(w.node.Logs()) {
 			if strings.Contains(line, canary) {
@@ -187,6 +195,26 @@ func (w *canaryWorld) everyFault() {
 		}
 	}
 	all.Wait()
+}
+
+// listen reads the stream of events until the node ends it, and then hands over what came.
+func (w *canaryWorld) listen() <-chan string {
+	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.node.URL+adminapi.Prefix+"/events", http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+testenv.AuthKey)
+	response, err := client.Do(request)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	told := make(chan string, 1)
+	go func() {
+		defer func() { _ = response.Body.Close() }()
+		all, _ := io.ReadAll(response.Body) // however it ends
+		told <- string(all)
+	}()
+	return told
 }
 
 func (w *canaryWorld) wrongCredentials() {
@@ -334,7 +362,7 @@ func (w *canaryWorld) adminAnswers() {
 	}
 	asked := 0
 	for path, methods := range api.Paths {
-		if methods["get"] == nil || path == "/keys/{id}/value" { // the one that reveals
+		if methods["get"] == nil || path == "/keys/{id}/value" || path == "/events" { // the one that reveals, and the one without an end
 			continue
 		}
 		ids := []string{w.group}
