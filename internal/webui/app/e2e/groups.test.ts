@@ -43,6 +43,12 @@ test('the list: search, order with a way back, names with markup as text', async
 test('configuration: only what changed is saved, with a preview before', async () => {
   const { page, errors, close } = await visit(browser)
   await signIn(page, node.url, `/groups/${ids.alpha}?tab=configuration`)
+  await page.getByRole('button', { name: 'Add an upstream' }).click()
+  await page.getByLabel('Base URL').last().fill(provider.url + '/second')
+  await page.getByLabel('Weight').last().fill('3')
+  await page.getByText('75%').waitFor()
+  await page.getByLabel('Weight').last().fill('0')
+  await page.getByText('switched off').waitFor()
   await page.getByRole('button', { name: 'Add a redirect' }).click()
   await page.getByRole('textbox', { name: 'Asked for', exact: true }).fill('fast')
   await page.getByRole('textbox', { name: 'Sent', exact: true }).fill('gpt-4.1-nano')

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { accessible, ask, launch, shot, signIn, visit } from './browser'
-import { startNode, startProvider, type Server } from './processes'
+import { authKey, startNode, startProvider, type Server } from './processes'
 
 let node: Server
 let provider: Awaited<ReturnType<typeof startProvider>>
@@ -106,6 +106,31 @@ test('acts on some keys and on all that match, with the count first and a way ba
   await page.getByRole('button', { name: 'Enable', exact: true }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Enable 1 key' }).click()
   await expect.poll(() => counts(group)).toMatchObject({ disabled: 0 })
+
+  await page.getByRole('checkbox', { name: 'Select all rows shown' }).check()
+  await page.getByRole('button', { name: 'Test now' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Test 4 keys' }).click()
+  await page.getByText('2 work, 2 do not').waitFor()
+  await page.keyboard.press('Escape')
+
+  // A key that is out of quota for a while, and is let out of its rest.
+  const rests = async () => (await ask<{ keys: { state: string }[] }>(node.url, 'GET', `/groups/${group}/keys?state=cooling`)).keys.length
+  await fetch(`${node.url}/proxy/alpha/v1/chat/completions`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${authKey}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ model: 'fault-429-quota', messages: [] }),
+  })
+  await expect.poll(rests).toBeGreaterThan(0)
+  await page.getByRole('button', { name: /^cooling/ }).click()
+  await page.waitForURL('**state=cooling')
+  await rowOf(page, '0003').waitFor({ state: 'detached' })
+  await page.getByRole('checkbox', { name: 'Select all rows shown' }).check()
+  await page.getByRole('button', { name: 'More' }).click()
+  await page.getByRole('menuitem', { name: 'Reset cool-downs' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: /^Reset \d/ }).click()
+  await expect.poll(rests).toBe(0)
+  await page.getByRole('button', { name: /^All/ }).first().click()
+  await rowOf(page, '0003').waitFor()
 
   await page.getByRole('checkbox', { name: 'Select all rows shown' }).check()
   await page.getByRole('button', { name: 'More' }).click()

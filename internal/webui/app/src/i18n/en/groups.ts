@@ -69,6 +69,7 @@ export default {
   upstreamsHelp: 'Requests are shared out by weight; weight 0 switches one off.',
   url: 'Base URL',
   weight: 'Weight',
+  switchedOff: 'switched off',
   addUpstream: 'Add an upstream',
   redirects: 'Model redirects',
   redirectsHelp: 'Clients ask for one model, the provider gets another.',

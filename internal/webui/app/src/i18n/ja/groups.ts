@@ -70,6 +70,7 @@ const groups: Messages['groups'] = {
   upstreamsHelp: '重みに応じてリクエストを分けます。重み 0 は停止です。',
   url: 'ベース URL',
   weight: '重み',
+  switchedOff: '停止中',
   addUpstream: 'アップストリームを追加',
   redirects: 'モデルの置き換え',
   redirectsHelp: 'クライアントが求めるモデルとは別のモデルをプロバイダーに送ります。',

@@ -70,6 +70,7 @@ const groups: Messages['groups'] = {
   upstreamsHelp: '按权重分配请求，权重 0 表示停用。',
   url: '基础地址',
   weight: '权重',
+  switchedOff: '已关闭',
   addUpstream: '添加上游',
   redirects: '模型重定向',
   redirectsHelp: '客户端请求一个模型，提供商收到另一个。',
