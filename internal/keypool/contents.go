@@ -1,6 +1,7 @@
 package keypool
 
 import (
+	"runtime"
 	"time"
 
 	"gpt-load/internal/fleet"
@@ -21,6 +22,7 @@ func (p *Pool) Put(keys ...fleet.Key) {
 			p.touchID(portion[i].ID)
 		}
 		p.mu.Unlock()
+		runtime.Gosched() // requests first: the scheduler takes a processor away after 10 ms only
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"time"
 
@@ -162,6 +163,9 @@ func (s *Service) upload(ctx context.Context, o Operation, file io.Reader) (Oper
 	return s.Store.BeginOperation(ctx, o.ID, entries, kept.bytes)
 }
 
+// entriesBetween is how many entries of a file are read before requests that are ready to run go first.
+const entriesBetween = 64
+
 // readEntries reads a file to its end.
 func (s *Service) readEntries(file io.Reader, format keyfile.Format, each func(*keyfile.Entry) error) (n int64, err error) {
 	r, err := keyfile.NewReader(file, keyfile.Options{Format: format, MaxBytes: maxTextBytes, Refuse: s.RefuseValue})
@@ -179,6 +183,9 @@ func (s *Service) readEntries(file io.Reader, format keyfile.Format, each func(*
 		n++
 		if err := each(&e); err != nil {
 			return n, err
+		}
+		if n%entriesBetween == 0 {
+			runtime.Gosched()
 		}
 	}
 }

@@ -135,6 +135,7 @@ func (s *Store) open(ctx context.Context, box *secret.Box, rows []keyRow) ([]fle
 			continue
 		}
 		keys = append(keys, key)
+		giveWay(i)
 	}
 	return keys, nil
 }
